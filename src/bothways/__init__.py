@@ -1,0 +1,1 @@
+"""Why a connection over an overlay network was reset, dropped or stalled."""
