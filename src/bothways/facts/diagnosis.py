@@ -27,8 +27,8 @@ __all__ = [
     "Next",
     "Outcome",
     "Remedy",
-    "Rung",
     "RuledOut",
+    "Rung",
     "Status",
     "Symptom",
 ]
