@@ -101,4 +101,4 @@ class ConntrackCounters:
 
     cpu: int
     values: Mapping[str, int] = field(default_factory=dict)
-    span: Span = Span("")
+    span: Span | None = None

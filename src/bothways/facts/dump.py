@@ -8,11 +8,11 @@ from typing import Generic, TypeVar
 
 __all__ = ["Dump"]
 
-Row = TypeVar("Row", covariant=True)
+Row_co = TypeVar("Row_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Dump(Generic[Row]):
+class Dump(Generic[Row_co]):
     """
     Rows of one dump, in the order of the file.
 
@@ -24,12 +24,12 @@ class Dump(Generic[Row]):
         A row of a filtered view proves that it exists; that a row is not there proves nothing.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[Row_co, ...]
     file: str
     read_at: float | None = None
     partial: str | None = None
 
-    def __iter__(self) -> Iterator[Row]:
+    def __iter__(self) -> Iterator[Row_co]:
         """Iterate over the rows."""
         return iter(self.rows)
 

@@ -5,9 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from bothways.facts.address import IPAddress
 from bothways.facts.span import Span
 
-__all__ = ["Chain", "Match", "Rule", "Table", "Target"]
+__all__ = ["AddressRange", "Chain", "Match", "Rule", "Table", "Target"]
+
+
+@dataclass(frozen=True, slots=True)
+class AddressRange:
+    """
+    Addresses and ports that a NAT target may choose from, or that ``iprange`` admits.
+
+    *low* to *high* and *port_low* to *port_high*, both ends included; a single address or port
+    is a range of one. None = the target leaves the address or the port to the packet.
+    """
+
+    low: IPAddress | None = None
+    high: IPAddress | None = None
+    port_low: int | None = None
+    port_high: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +49,10 @@ class Match:
 @dataclass(frozen=True, slots=True)
 class Target:
     """
-    What a rule does: ``ACCEPT``, ``DNAT``, a chain's name …
+    What a rule does: ``ACCEPT``, ``DNAT``, or a chain's name.
 
-    :param options: option without dashes -> decoded value: ``to-destination`` -> ``Range``-like text is
-        decoded by the parser (see ``parse.iptables``); flags map to True.
+    :param options: option without dashes -> decoded value: ``to-destination`` -> :class:`AddressRange`;
+        flags map to True. ``parse.iptables`` lists the type of every option.
     :param goto: True for ``-g CHAIN``.
     :param modelled: False if an option was not understood.
     """

@@ -20,6 +20,7 @@ __all__ = [
     "ETH_IP6",
     "ICMP",
     "ICMP6",
+    "NO_FLAGS",
     "TCP",
     "UDP",
     "Arp",
@@ -59,6 +60,7 @@ class Flag(IntFlag):
     CWR = 0x80
 
 
+NO_FLAGS: Final = Flag(0)
 _LETTERS: Final = (
     (Flag.FIN, "F"), (Flag.SYN, "S"), (Flag.RST, "R"), (Flag.PSH, "P"),
     (Flag.ACK, "."), (Flag.URG, "U"), (Flag.ECE, "E"), (Flag.CWR, "W"),
@@ -213,19 +215,19 @@ class Packet:
         return transport.sport if sending else transport.dport
 
     def with_source(self, end: Endpoint) -> Packet:
-        """This packet, sent by *end*; the port stays if *end* has none."""
+        """The packet, sent by *end*; the port stays if *end* has none."""
         return self._readdress(end, sending=True)
 
     def with_destination(self, end: Endpoint) -> Packet:
-        """This packet, sent to *end*; the port stays if *end* has none."""
+        """The packet, sent to *end*; the port stays if *end* has none."""
         return self._readdress(end, sending=False)
 
     def with_macs(self, src: Mac, dst: Mac) -> Packet:
-        """This packet in another link header."""
+        """The packet in another link header."""
         return replace(self, ethernet=replace(self.ethernet, src=src, dst=dst))
 
     def with_ttl(self, ttl: int | None) -> Packet:
-        """This packet with another TTL or hop limit."""
+        """The packet with another TTL or hop limit."""
         return self if self.ip is None else replace(self, ip=replace(self.ip, ttl=ttl))
 
     def _readdress(self, end: Endpoint, *, sending: bool) -> Packet:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bothways.facts.choice import Assumption, Choice
 from bothways.facts.diagnosis import Fate
-from bothways.facts.packet import Flag, Packet
+from bothways.facts.packet import NO_FLAGS, Flag, Packet
 from bothways.facts.question import Question
 from bothways.facts.step import Step
 from bothways.facts.trajectory import Way
@@ -38,7 +38,7 @@ class Journey:
     packet: Packet
     branches: tuple[Branch, ...]
     at_ns: int = 0
-    flags: Flag = Flag(0)
+    flags: Flag = NO_FLAGS
 
 
 @dataclass(frozen=True, slots=True)

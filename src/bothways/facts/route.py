@@ -26,6 +26,8 @@ class Route:
 
     :param kind: ``unicast``, ``local``, ``broadcast``, ``blackhole``, ``unreachable``, …
     :param table: ``main``, ``local``, or the number as text.
+    :param mtu: the route's own MTU, None if it has none.
+    :param unmodelled: parts of the route that bothways keeps as text and cannot evaluate (``encap`` …).
     """
 
     kind: str
@@ -38,6 +40,8 @@ class Route:
     scope: str = "global"
     protocol: str = ""
     flags: frozenset[str] = frozenset()
+    mtu: int | None = None
+    unmodelled: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ class Socket:
     One socket. *local*/*peer* address is None for ``*`` or the unspecified address.
 
     :param protocol: ``tcp``, ``udp`` …; where ``ss`` ran without a protocol column, ``tcp``.
-    :param v6only: False for a ``*:port`` socket that takes IPv4 too.
+    :param family: 4 or 6 for a socket that takes one family only (``0.0.0.0:22``, ``[::]:22``), None
+        where it takes both or the text does not tell (``*:22``).
     """
 
     protocol: str
@@ -29,3 +30,4 @@ class Socket:
     recv_queue: int | None = None
     send_queue: int | None = None
     process: str | None = None
+    family: int | None = None

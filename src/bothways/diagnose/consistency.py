@@ -1,0 +1,94 @@
+"""Where pieces of evidence contradict each other: counters against counters, and against captures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from bothways.facts.openflow import Bridge, Flow
+from bothways.facts.packet import Packet
+from bothways.facts.snapshot import Snapshot
+from bothways.facts.span import Kind, Problem
+from bothways.facts.trajectory import Connection, Way
+
+__all__ = ["contradictions"]
+
+
+def contradictions(snapshot: Snapshot, connection: Connection | None) -> tuple[Problem, ...]:
+    """
+    Compare the counters of flows that the same packets must have met.
+
+    A packet that a flow rewrote was seen with both addresses. Flows of earlier tables that match it and
+    send it on must have counted it too.
+    """
+    if connection is None:
+        return ()
+    found: dict[str, Problem] = {}
+    for host, bridge, rewriter, packet in _rewrites(snapshot, connection):
+        for flow in bridge.flows or ():
+            problem = _compare(host, bridge, flow, rewriter, packet)
+            if problem is not None:
+                found.setdefault(str(problem.span), problem)
+    return tuple(found.values())
+
+
+def _rewrites(snapshot: Snapshot, connection: Connection) -> Iterator[tuple[str, Bridge, Flow, Packet]]:
+    for trajectory in connection.trajectories:
+        if trajectory.way is not Way.REPLY:
+            continue
+        for before, after in pairwise(trajectory.sightings):
+            old, new = before.packet.ip, after.packet.ip
+            host = snapshot.hosts.get(after.tap.host)
+            if old is None or new is None or old.src == new.src or host is None or host.switch is None:
+                continue
+            for bridge in host.switch.bridges.values():
+                for flow in bridge.flows or ():
+                    if _writes_source(flow, int(new.src)) and _admits(flow, before.packet):
+                        yield host.name, bridge, flow, before.packet
+
+
+def _compare(host: str, bridge: Bridge, flow: Flow, rewriter: Flow, packet: Packet) -> Problem | None:
+    counted, needed = flow.packets, rewriter.packets
+    if counted is None or needed is None or flow.table >= rewriter.table or counted >= needed:
+        return None
+    onward = any(a.name in ("goto_table", "resubmit") for a in flow.actions)
+    named = any(t.field in ("nw_src", "nw_dst") for t in flow.match)
+    if not (onward and named and _admits(flow, packet)):
+        return None
+    return Problem(
+        Kind.CONTRADICTION,
+        flow.span,
+        f"{host} {bridge.name}: table={flow.table} counts {counted} packets where table={rewriter.table} "
+        f"counts {needed} of the same, which must have passed it before",
+        f"dump the flows of {bridge.name} again, whole, and compare n_packets",
+    )
+
+
+def _writes_source(flow: Flow, source: int) -> bool:
+    return any(
+        a.name in ("set_field", "load") and a.args.get("field") == "nw_src" and a.args.get("value") == source
+        for a in flow.actions
+    )
+
+
+def _admits(flow: Flow, packet: Packet) -> bool:
+    """True unless an address, port or protocol of the packet contradicts the match."""
+    ip, tcp = packet.ip, packet.tcp
+    if ip is None:
+        return False
+    values = {
+        "eth_type": 0x0800 if ip.src.version == 4 else 0x86DD,  # noqa: PLR2004
+        "ip_proto": ip.protocol,
+        "nw_src": int(ip.src),
+        "nw_dst": int(ip.dst),
+        "tp_src": None if tcp is None else tcp.sport,
+        "tp_dst": None if tcp is None else tcp.dport,
+    }
+    for term in flow.match:
+        have = values.get(term.field)
+        if have is None or term.value is None:
+            continue
+        mask = -1 if term.mask is None else term.mask
+        if have & mask != term.value & mask:
+            return False
+    return True

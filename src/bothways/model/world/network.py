@@ -1,0 +1,365 @@
+"""
+Walk frames through namespaces, switches, wires and tunnels until every copy has met its fate.
+
+This file moves frames. What a stack makes of one is in ``model.linux``, what a bridge makes of it is
+in ``model.openflow``, what is at the other end of a wire is in ``wiring``, who answers ARP is in
+``neighbours``, and what lies outside the evidence is in ``outside``.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+from bothways.facts.choice import Oracle
+from bothways.facts.openflow import LOCAL, Switch
+from bothways.facts.packet import ArpOp, Packet
+from bothways.facts.snapshot import Snapshot
+from bothways.facts.step import Did, Place, Step
+from bothways.facts.trajectory import Way
+from bothways.model.linux.stack import Passage, Stack, Transmission
+from bothways.model.openflow.pipeline import Arrival, MacTable, Output, process
+from bothways.model.world.journal import Draft, Frame
+from bothways.model.world.neighbours import Neighbours, Reply
+from bothways.model.world.observed import Observed
+from bothways.model.world.outside import Handling, Outside
+from bothways.model.world.wiring import At, SwitchPort, Wiring
+
+__all__ = ["Delivery", "Network"]
+
+#: More moves than this for one packet is a loop: the longest real path has about forty.
+MOVES: Final = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """
+    A packet that reached somebody.
+
+    :param at: the namespace it was delivered in; for a station outside the evidence the device
+        behind which the station stands.
+    """
+
+    at: At
+    packet: Packet
+    outside: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Move:
+    frame: Frame
+    at: At | None = None
+    port: SwitchPort | None = None
+    host: str = ""
+    arrival: Arrival | None = None
+    transmit: bool = False
+
+
+class Network:
+    """Stacks and switches of one snapshot in one state, walked by one oracle."""
+
+    def __init__(self, snapshot: Snapshot, oracle: Oracle, observed: Observed) -> None:
+        self.snapshot = snapshot
+        self.wiring = Wiring(snapshot)
+        self.now_ns = 0
+        self.drafts: list[Draft] = []
+        self.deliveries: list[Delivery] = []
+        self.unknown: dict[str, None] = {}
+        self._oracle = oracle
+        self._macs = MacTable()
+        for host in snapshot.hosts.values():
+            for bridge in (host.switch or Switch(host.name)).bridges.values():
+                self._macs.seed(bridge)
+        self._stacks: dict[tuple[str, str], Stack] = {
+            (n.host, n.name): Stack(n, oracle=oracle, kernel=snapshot.hosts[n.host].kernel)
+            for n in snapshot.namespaces()
+            if n.devices is not None
+        }
+        self._neighbours = Neighbours(self.ask, oracle, observed)
+        self._outside = Outside(snapshot, self.wiring, oracle, observed)
+        self._queue: deque[_Move] = deque()
+        self._replies: list[Reply] = []
+
+    def stack(self, host: str, netns: str) -> Stack | None:
+        """The stack of a namespace whose devices are known."""
+        return self._stacks.get((host, netns))
+
+    def stacks(self) -> dict[tuple[str, str], Stack]:
+        """All stacks by (host, namespace)."""
+        return self._stacks
+
+    def doubt(self, text: str) -> None:
+        """Note something that is not collected or not modelled on a way that was walked."""
+        self.unknown.setdefault(text)
+
+    def send(self, host: str, netns: str, draft: Draft) -> None:
+        """Let the stack of a namespace send a packet of its own, and walk it to its end."""
+        self.drafts.append(draft)
+        frame = Frame.of(draft)
+        passage = self._stacks[host, netns].send(draft.packet, self.now_ns)
+        self._after_stack(frame, host, netns, passage, draft.packet)
+        self.run()
+
+    def inject(self, at: At, draft: Draft) -> None:
+        """Let a frame come in from outside the evidence at a device, and walk it to its end."""
+        self.drafts.append(draft)
+        frame = Frame.of(draft)
+        self.arrive(at, frame)
+        for other in self.wiring.others(at):
+            if self.wiring.device(other) is not None:
+                self.arrive(other, frame.another())
+        self.run()
+
+    def arrive(self, at: At, frame: Frame) -> None:
+        """Queue a frame that comes in at a device."""
+        self._queue.append(_Move(frame, at=at))
+
+    def transmit(self, at: At, frame: Frame) -> None:
+        """Queue a frame that goes out of a device."""
+        self._queue.append(_Move(frame, at=at, transmit=True))
+
+    def run(self) -> None:
+        """Move every queued frame until none is left."""
+        moves = 0
+        while self._queue:
+            moves += 1
+            move = self._queue.popleft()
+            if moves > MOVES:
+                self._queue.clear()
+                self.doubt(
+                    "the packet was still circling after 400 moves: a forwarding loop, or a wire joined twice"
+                )
+                move.frame.note(Place(move.host), "loop", Did.UNKNOWN, "still circling after 400 moves")
+                return
+            if move.arrival is not None and move.port is not None:
+                self._switch(move.frame, move.host, move.port, move.arrival)
+            elif move.at is not None and move.transmit:
+                self._transmit(move.frame, move.at)
+            elif move.at is not None:
+                self._arrive(move.frame, move.at)
+
+    def ask(self, at: At, request: Packet) -> list[Reply]:
+        """
+        Broadcast an ARP request out of a device and collect every reply that comes back to it.
+
+        The request is walked on its own: frames that wait are set aside and go on afterwards.
+        """
+        waiting, self._queue = self._queue, deque()
+        heard, self._replies = self._replies, []
+        draft = Draft("ARP", None, str(at), request, self.now_ns)
+        self.drafts.append(draft)
+        self.transmit(at, Frame.of(draft))
+        self.run()
+        replies = [r for r in self._replies if r.at == at]
+        self._queue, self._replies = waiting, heard
+        return replies
+
+    # -- one move ---------------------------------------------------------------------------------
+
+    def _arrive(self, frame: Frame, at: At) -> None:
+        end = self.wiring.switch_port(at)
+        if end is None or end.internal:
+            self._into_stack(frame, at)
+            return
+        stack = self._stacks.get((at.host, at.netns))
+        if end.netdev and stack is not None:
+            # The userspace datapath reads a copy from a packet socket; the host's own stack gets the
+            # frame as well, unless an ingress hook drops it there.
+            self._into_switch(frame, at.host, end)
+            self._into_stack(frame.another(), at)
+            return
+        self._into_switch(frame, at.host, end)
+
+    def _into_stack(self, frame: Frame, at: At) -> None:
+        stack = self._stacks.get((at.host, at.netns))
+        if stack is None:
+            self.doubt(f"what {at} does with a packet: its addresses and devices were not collected")
+            frame.note(
+                Place(at.host, at.netns, at.device), "", Did.UNKNOWN, "the namespace was not collected"
+            )
+            return
+        arp = frame.packet.arp
+        device = self.wiring.device(at)
+        if (
+            arp is not None
+            and arp.op == ArpOp.REPLY
+            and device is not None
+            and frame.packet.ethernet.dst == device.mac
+        ):
+            self._replies.append(Reply(at, arp.spa, arp.sha, tuple(frame.trail)))
+        passage = stack.receive(at.device, frame.packet, self.now_ns)
+        self._after_stack(frame, at.host, at.netns, passage, frame.packet)
+
+    def _after_stack(self, frame: Frame, host: str, netns: str, passage: Passage, given: Packet) -> None:
+        """Continue with what a stack forwards, answers and delivers."""
+        for text in passage.unknown:
+            self.doubt(text)
+        answered = next((i for i, s in enumerate(passage.steps) if s.did is Did.ANSWERED), None)
+        onward = [t for t in passage.transmissions if answered is None or _same(t.packet, given)]
+        answers = [t for t in passage.transmissions if t not in onward]
+        cut = len(passage.steps) if answered is None or not answers else answered + 1
+        frame.trail.extend(passage.steps[:cut])
+        for packet in passage.delivered:
+            self.deliveries.append(Delivery(At(host, netns, ""), packet))
+        packets: list[tuple[Packet, tuple[Step, ...]]] = [(t.packet, ()) for t in onward]
+        for copy, transmission in zip(frame.copies(packets), onward, strict=True):
+            self._out(copy, host, netns, transmission)
+        for transmission in answers:
+            answer = self._answer(host, netns, transmission.packet, frame)
+            answer.trail.extend(passage.steps[cut:])
+            self._out(answer, host, netns, transmission)
+
+    def _answer(self, host: str, netns: str, packet: Packet, cause: Frame) -> Frame:
+        """Start the journey of a packet that a stack or rule made by itself."""
+        if packet.arp is not None:
+            trail: list[Step] = list(cause.trail)
+            cause.draft.trails.append(trail)
+            return Frame(cause.draft, packet, trail)
+        names = {True: "RST", False: "ICMP"}
+        way = None
+        if cause.draft.way is not None:
+            way = Way.REPLY if cause.draft.way is Way.ORIGINAL else Way.ORIGINAL
+        sender = host if netns == "root" else f"{host}/{netns}"
+        draft = Draft(names[packet.tcp is not None], way, sender, packet, self.now_ns)
+        self.drafts.append(draft)
+        return Frame.of(draft)
+
+    def _out(self, frame: Frame, host: str, netns: str, transmission: Transmission) -> None:
+        at = At(host, netns, transmission.device)
+        packet = transmission.packet
+        if transmission.next_hop is not None:
+            resolved = self._neighbours.resolve(self._stacks[host, netns], at, transmission.next_hop)
+            device = self.wiring.device(at)
+            if resolved is None or device is None:
+                self.doubt(
+                    f"which MAC {transmission.next_hop} has for {at}: nobody in the evidence answers for it"
+                )
+                frame.note(
+                    Place(host, netns, at.device),
+                    "neigh_resolve_output",
+                    Did.UNKNOWN,
+                    f"nobody in the evidence answers ARP for {transmission.next_hop}",
+                )
+                return
+            packet = packet.with_macs(device.mac, resolved)
+        frame.packet = packet
+        self.transmit(at, frame)
+
+    def _transmit(self, frame: Frame, at: At) -> None:
+        place = Place(at.host, at.netns, at.device)
+        frame.note(place, "dev_hard_start_xmit", Did.SENT, f"goes out of {at.device}")
+        end = self.wiring.switch_port(at)
+        if end is not None and end.internal:
+            self._into_switch(frame, at.host, end)
+            return
+        ends = self.wiring.others(at)
+        known = [other for other in ends if self.wiring.device(other) is not None]
+        copies = frame.copies([(frame.packet, ()) for _ in known])
+        for copy, other in zip(copies, known, strict=True):
+            self.arrive(other, copy)
+        self._leave_evidence(frame, at, heard=bool(known))
+
+    def _leave_evidence(self, frame: Frame, at: At, *, heard: bool) -> None:
+        """Ask what a station outside the evidence does with a frame that went out of a device."""
+        verdict = self._outside.handle(frame.packet, at, heard=heard)
+        place = Place(at.host, at.netns, at.device)
+        if verdict.handling is Handling.NOBODY:
+            return
+        copy = frame.another()
+        if verdict.handling is Handling.LOST:
+            copy.note(place, "", Did.UNKNOWN, verdict.reason)
+        elif verdict.handling is Handling.DELIVERED:
+            copy.note(place, "", Did.DELIVERED, verdict.reason)
+            self.deliveries.append(Delivery(at, copy.packet, outside=True))
+        elif verdict.packet is not None:
+            copy.note(place, "", Did.ROUTED, verdict.reason, verdict.packet)
+            copy.packet = verdict.packet
+            for other in (at, *self.wiring.others(at)):
+                if self.wiring.device(other) is not None:
+                    self.arrive(other, copy.another())
+
+    def _into_switch(self, frame: Frame, host: str, end: SwitchPort) -> None:
+        if end.number is None:
+            self.doubt(f"the OpenFlow port number of {end.port.name} on {host} {end.bridge.name}")
+            frame.note(
+                Place(host, "", end.bridge.name, end.port.name), "", Did.UNKNOWN, "port number unknown"
+            )
+            return
+        arrival = Arrival(end.number, frame.packet)
+        self._queue.append(_Move(frame, port=end, host=host, arrival=arrival))
+
+    def _switch(self, frame: Frame, host: str, end: SwitchPort, arrival: Arrival) -> None:
+        result = process(end.bridge, arrival, self._macs, self._oracle)
+        for text in result.unknown:
+            self.doubt(text)
+        if not result.outputs:
+            frame.trail.extend(result.steps)
+            return
+        copies = frame.copies([(output.packet, output.steps) for output in result.outputs])
+        for copy, output in zip(copies, result.outputs, strict=True):
+            self._leave_switch(copy, host, SwitchPort(end.bridge, output.port), output)
+
+    def _leave_switch(self, frame: Frame, host: str, end: SwitchPort, output: Output) -> None:
+        if end.tunnel:
+            self._through_tunnel(frame, host, end, output)
+        elif end.port.kind == "patch":
+            peer = self.wiring.port(host, end.port.options.get("peer", ""))
+            if peer is None:
+                self.doubt(
+                    f"the peer of patch port {end.port.name} on {host}: `ovs-vsctl show` was not collected"
+                )
+                return
+            self._into_switch(frame, host, peer)
+        else:
+            at = self.wiring.home_of(host, end.bridge.name if end.number == LOCAL else end.port.name)
+            if at is None:
+                self._leave_evidence(frame, At(host, "root", end.port.name), heard=False)
+            elif end.internal:
+                self._into_stack(frame, at)
+            else:
+                self.transmit(at, frame)
+
+    def _through_tunnel(self, frame: Frame, host: str, end: SwitchPort, output: Output) -> None:
+        remote = output.tun_dst
+        place = Place(host, "", end.bridge.name, end.port.name)
+        vni = output.tun_id
+        ends = [] if remote is None else self.wiring.tunnel_ends(end, host, remote, vni)
+        if remote is None or not ends:
+            self.doubt(f"who takes what {host} sends into tunnel {end.port.name} ({remote}): not collected")
+            frame.note(
+                place,
+                end.port.kind or "tunnel",
+                Did.UNKNOWN,
+                f"no collected host takes tunnel packets for {remote}",
+            )
+            return
+        frame.note(
+            place,
+            f"{end.port.kind}_xmit",
+            Did.ENCAPSULATED,
+            f"goes to {remote} as {end.port.kind} VNI {vni:#x}" if vni else f"goes to {remote}",
+        )
+        for (other, there), copy in zip(ends, frame.copies([(frame.packet, ()) for _ in ends]), strict=True):
+            if there.number is None:
+                self.doubt(f"the OpenFlow port number of {there.port.name} on {other}")
+                continue
+            copy.note(
+                Place(other, "", there.bridge.name, there.port.name),
+                f"{there.port.kind}_rcv",
+                Did.DECAPSULATED,
+                f"taken out of the tunnel at {other}",
+            )
+            arrival = Arrival(there.number, copy.packet, vni, None, remote)
+            self._queue.append(_Move(copy, port=there, host=other, arrival=arrival))
+
+
+def _same(one: Packet, other: Packet) -> bool:
+    """True if a stack passed *other* on as *one*; False if it made a packet of its own."""
+    if one.arp is not None or other.arp is not None:
+        return one.arp is not None and other.arp is not None and one.arp.op == other.arp.op
+    if one.tcp is not None and other.tcp is not None:
+        return one.tcp.flags == other.tcp.flags and one.tcp.seq == other.tcp.seq
+    if one.icmp is not None and other.icmp is not None:
+        return one.icmp.type == other.icmp.type
+    return one.ip is not None and other.ip is not None and one.ip.protocol == other.ip.protocol
