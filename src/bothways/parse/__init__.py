@@ -1,1 +1,23 @@
-"""parse"""
+"""
+Text and JSON of one tool to facts, one module per format.
+
+================= ==================================================================================
+ip_json           ``ip -j``: devices, routes, policy rules, neighbours
+ip_text           plain ``ip addr``
+ip_route_text     plain ``ip route``, ``ip rule``, ``ip neigh``
+bridge_fdb        ``bridge -j fdb``
+iptables          ``iptables-save``, ``ip6tables-save``, ``iptables -S``
+nft_text          ``nft list ruleset``: what passes round the model
+conntrack         ``conntrack -L``, ``-E``, ``-S``
+invalid_log       what conntrack called INVALID
+ss, sysctl        sockets, kernel parameters
+kernel_stack      call stacks of the kernel
+openflow, ovs, …  Open vSwitch: flows, ports, tables, database
+collection        ``collection.jsonl``
+flow, filter      what a user types: a connection, a capture filter
+================= ==================================================================================
+
+Every parser is ``parse_X(text, *, file, read_at=None) -> Parsed[Row]`` and never raises on any text, ``flow``
+excepted, which answers a person. A line is understood, irrelevant, not modelled or malformed; the last two
+are problems (``reading``).
+"""

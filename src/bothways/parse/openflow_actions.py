@@ -1,0 +1,402 @@
+"""
+The actions of a flow: decoder table per action, several spellings of one action made one.
+
+* ``output``: *port* (number) or *port_name*, or a register as *field*, *low*, *high*; *max_len* and *queue*
+  where given. Also ``5``, ``eth0``, ``LOCAL``, ``enqueue:5:1``.
+* ``in_port``, ``normal``, ``flood``, ``all``, ``table``, ``none``: reserved ports, also as ``output:NORMAL``.
+* ``controller``: *max_len*, and further options as text.
+* ``drop``: also an empty list. ``clear_actions``, ``pop_vlan`` (``strip_vlan``), ``ct_clear``, ``pop_queue``,
+  ``exit``: no arguments.
+* ``goto_table``: *table*. ``group``: *group*. ``meter``: *meter*. ``set_queue``: *queue*.
+* ``resubmit``: *port* (number or None) or *port_name*, *table* (number or None), *ct* (True if asked for).
+* ``set_field``: *field*, *value*, *mask* (None = the whole field). Also ``mod_dl_src`` … ``mod_tp_dst``,
+  ``set_tunnel``, ``write_metadata``.
+* ``load``: *field*, *low*, *high*, *value*. ``push``, ``pop``: *field*, *low*, *high*.
+* ``move``: *source*, *source_low*, *source_high*, and what is written: *field*, *low*, *high*.
+* ``set_vlan_vid``: *vid*, *push* (True for ``mod_vlan_vid``, which tags an untagged frame first).
+  ``set_vlan_pcp``: *pcp*, *push*. ``push_vlan``: *ethertype*.
+* ``dec_ttl``: *controllers*, a tuple of numbers.
+* ``write_actions``, ``apply_actions``, ``clone``: *actions*, a tuple of ``Action``.
+* ``ct``: *commit*, *force*; *table* (number or None); *zone* (number, 0 if not given) or *zone_field*,
+  *zone_low*, *zone_high*; *alg* (text or None); *exec*, a tuple of ``Action``; *nat*, None or a mapping with
+  *direction* (``src``, ``dst``), *low*, *high* (addresses), *low_port*, *high_port*, *flags*, as far as given.
+* ``learn``: *table*, *priority*; *settings*, name -> text; *specs*, a tuple of texts as printed.
+* ``conjunction``: *id*, *clause* (from 1), *of*.
+* ``note``, ``fin_timeout``, ``sample``: *text*.
+
+Fields carry the names of ``openflow_fields``; bits count from 0, both ends included. Any other action
+keeps its text and is ``modelled=False``, with a problem. Source: ovs-actions(7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from bothways.facts.openflow import LOCAL, Action
+from bothways.facts.span import Kind, Problem, Span
+from bothways.parse.openflow_ct import read_nat
+from bothways.parse.openflow_fields import FIELDS, subfield
+from bothways.parse.openflow_lex import Piece, cut, keyed
+from bothways.parse.openflow_values import FORMS, PORTS, RESERVED, number, port_number, unquoted
+from bothways.parse.reading import NotModelledError, quoted
+
+__all__ = ["ActionReader"]
+
+Args = dict[str, object]
+
+#: nesting of action lists deeper than this is not what a switch prints
+_DEPTH: Final = 16
+_VLAN_PRESENT: Final = 0x1000
+
+
+@dataclass(slots=True)
+class ActionReader:
+    """Reads the action lists of one line; *problems* collects what it could not read."""
+
+    line: Span
+    problems: list[Problem] = field(default_factory=list)
+    depth: int = 0
+
+    def actions(self, text: str, column: int) -> tuple[Action, ...]:
+        """Read a list of actions that starts at a 1-based column."""
+        if self.depth >= _DEPTH:
+            raise NotModelledError(f"actions are nested more than {_DEPTH} deep")
+        self.depth += 1
+        try:
+            return tuple(self._action(piece) for piece in cut(text, column))
+        finally:
+            self.depth -= 1
+
+    def _action(self, piece: Piece) -> Action:
+        word, value = keyed(piece)
+        name, decode, expects = _reader_of(word, value)
+        if decode is None:
+            self._note(Kind.UNMODELLED, piece, f"the action {quoted(piece.text)} is not modelled")
+            return Action(name, {}, piece.text, piece.column, modelled=False)
+        try:
+            name, args = decode(self, name, value or Piece("", piece.column + len(piece.text)))
+        except NotModelledError as error:
+            self._note(Kind.UNMODELLED, piece, str(error))
+            return Action(name, {}, piece.text, piece.column, modelled=False)
+        except ValueError:
+            message = f"cannot read the action {quoted(piece.text)}"
+            self._note(Kind.MALFORMED, piece, message, f"expected {expects}")
+            return Action(name, {}, piece.text, piece.column, modelled=False)
+        return Action(name, args, piece.text, piece.column)
+
+    def _note(self, kind: Kind, piece: Piece, message: str, hint: str = "") -> None:
+        self.problems.append(Problem(kind, replace(self.line, column=piece.column), message, hint))
+
+
+Decode = Callable[[ActionReader, str, Piece], tuple[str, Args]]
+
+
+def _plain(_reader: ActionReader, name: str, value: Piece) -> tuple[str, Args]:
+    if value.text.strip():
+        raise ValueError(value.text)
+    return name, {}
+
+
+def _noted(_reader: ActionReader, name: str, value: Piece) -> tuple[str, Args]:
+    return name, {"text": value.text}
+
+
+def _numbered(key: str) -> Decode:
+    def decode(_reader: ActionReader, name: str, value: Piece) -> tuple[str, Args]:
+        return name, {key: number(value.text)}
+
+    return decode
+
+
+def _to_port(text: str) -> tuple[str, Args]:
+    """The action that sends to a port: its number, its name, a reserved port or a register."""
+    if text and "[" in text and not text.startswith('"'):
+        part = subfield(text)
+        return "output", {"field": part.name, "low": part.low, "high": part.high}
+    port = port_number(text)
+    if port is None:
+        word = unquoted(text)
+        if not word:
+            raise ValueError(text)
+        return (word.lower(), {}) if word.lower() in PORTS else ("output", {"port_name": word})
+    if port == LOCAL:
+        return "output", {"port": LOCAL}
+    reserved = RESERVED.get(port & 0xFFFF) if port >> 16 in (0, 0xFFFF) else None
+    return (reserved, {}) if reserved else ("output", {"port": port})
+
+
+def _output(_reader: ActionReader, _name: str, value: Piece) -> tuple[str, Args]:
+    if "port=" not in value.text:
+        port, colon, length = (
+            value.text.partition(":") if not value.text.startswith('"') else (value.text, "", "")
+        )
+        name, args = _to_port(port.strip())
+        return name, {**args, "max_len": number(length)} if colon else args
+    options = _options(value)
+    name, args = _to_port(options["port"])
+    return name, {**args, "max_len": number(options["max_len"])} if "max_len" in options else args
+
+
+def _enqueue(_reader: ActionReader, _name: str, value: Piece) -> tuple[str, Args]:
+    port, _, queue = value.text.replace(",", ":").rpartition(":")
+    name, args = _to_port(port.strip())
+    return name, {**args, "queue": number(queue)}
+
+
+def _controller(_reader: ActionReader, name: str, value: Piece) -> tuple[str, Args]:
+    if value.text.strip().isdigit():
+        return name, {"max_len": number(value.text)}
+    options = _options(value)
+    length = number(options["max_len"]) if "max_len" in options else 0xFFFF
+    return name, {**options, "max_len": length}
+
+
+def _options(value: Piece) -> dict[str, str]:
+    pairs = (keyed(piece) for piece in cut(value.text, value.column))
+    return {name: "" if inner is None else inner.text for name, inner in pairs}
+
+
+def _resubmit(_reader: ActionReader, name: str, value: Piece) -> tuple[str, Args]:
+    parts = [part.strip() for part in value.text.split(",")]
+    args: Args = {"port": None, "table": None, "ct": "ct" in parts[2:]}
+    if parts[0] and parts[0].lower() != "in_port":
+        port = port_number(parts[0])
+        args |= {"port": port} if port is not None else {"port_name": unquoted(parts[0])}
+    if len(parts) > 1 and parts[1]:
+        args["table"] = number(parts[1])
+    return name, args
+
+
+def _set_field(_reader: ActionReader, name: str, value: Piece) -> tuple[str, Args]:
+    text, arrow, target = value.text.rpartition("->")
+    if not arrow:
+        raise ValueError(value.text)
+    return _setting(name, text.strip(), target.strip())
+
+
+def _setting(name: str, text: str, target: str) -> tuple[str, Args]:
+    part = subfield(target)
+    if part.name.startswith("tun_metadata"):
+        raise NotModelledError(f"the tunnel option {quoted(target)} is not modelled")
+    bits, mask = FORMS[part.form].decode(text, part.width)
+    whole = FIELDS[part.name].width
+    if part.width < whole:
+        mask = ((1 << part.width) - 1 if mask is None else mask) << part.low
+        bits <<= part.low
+    if part.name == "vlan_tci" and part.low > 0:
+        bits, mask = bits | _VLAN_PRESENT, (mask or 0) | _VLAN_PRESENT
+    elif part.name == "nw_tos" and part.width == whole:
+        bits, mask = bits & 0xFC, 0xFC
+    return name, {"field": part.name, "value": bits, "mask": mask}
+
+
+def _sets(target: str) -> Decode:
+    """An old action that writes one field, read as ``set_field``."""
+
+    def decode(_reader: ActionReader, _name: str, value: Piece) -> tuple[str, Args]:
+        return _setting("set_field", value.text.strip(), target)
+
+    return decode
+
+
+def _load(_reader: ActionReader, name: str, value: Piece) -> tuple[str, Args]:
+    text, arrow, target = value.text.partition("->")
+    part = subfield(target)
+    bits = number(text)
+    if not arrow or bits >> part.width:
+        raise ValueError(value.text)
+    return name, {"field": part.name, "low": part.low, "high": part.high, "value": bits}
+
+
+def _move(_reader: ActionReader, name: str, value: Piece) -> tuple[str, Args]:
+    given, arrow, target = value.text.partition("->")
+    source, part = subfield(given), subfield(target)
+    if not arrow or source.width != part.width:
+        raise ValueError(value.text)
+    return name, {
+        "source": source.name,
+        "source_low": source.low,
+        "source_high": source.high,
+        "field": part.name,
+        "low": part.low,
+        "high": part.high,
+    }
+
+
+def _stack(_reader: ActionReader, name: str, value: Piece) -> tuple[str, Args]:
+    part = subfield(value.text)
+    return name, {"field": part.name, "low": part.low, "high": part.high}
+
+
+def _vlan(key: str, limit: int, *, push: bool) -> Decode:
+    def decode(_reader: ActionReader, _name: str, value: Piece) -> tuple[str, Args]:
+        given = number(value.text)
+        if given > limit:
+            raise ValueError(value.text)
+        return f"set_vlan_{key}", {key: given, "push": push}
+
+    return decode
+
+
+def _dec_ttl(_reader: ActionReader, name: str, value: Piece) -> tuple[str, Args]:
+    return name, {"controllers": tuple(number(piece.text) for piece in cut(value.text, 1))}
+
+
+def _nested(reader: ActionReader, name: str, value: Piece) -> tuple[str, Args]:
+    return name, {"actions": reader.actions(value.text, value.column)}
+
+
+def _ct(reader: ActionReader, name: str, value: Piece) -> tuple[str, Args]:
+    args: Args = {
+        "commit": False,
+        "force": False,
+        "table": None,
+        "zone": 0,
+        "nat": None,
+        "alg": None,
+        "exec": (),
+    }
+    for piece in cut(value.text, value.column):
+        word, inner = keyed(piece)
+        given = inner or Piece("", piece.column)
+        if word in ("commit", "force") and inner is None:
+            args[word] = True
+        elif word == "table":
+            args["table"] = number(given.text)
+        elif word == "zone":
+            args |= _zone(given.text)
+        elif word == "nat":
+            args["nat"] = read_nat(given)
+        elif word == "alg":
+            args["alg"] = given.text
+        elif word == "exec":
+            args["exec"] = reader.actions(given.text, given.column)
+        else:
+            raise ValueError(piece.text)
+    return name, args
+
+
+def _zone(text: str) -> Args:
+    if text[:1].isdigit():
+        return {"zone": number(text)}
+    part = subfield(text)
+    return {"zone": None, "zone_field": part.name, "zone_low": part.low, "zone_high": part.high}
+
+
+#: parts of ``learn`` that are not specifications of the new flow
+_LEARN_SETTINGS: Final = frozenset(
+    {
+        "table", "priority", "idle_timeout", "hard_timeout", "fin_idle_timeout", "fin_hard_timeout", "cookie",
+        "limit", "result_dst", "send_flow_rem", "delete_learned",
+    }
+)  # fmt: skip
+
+
+def _learn(_reader: ActionReader, name: str, value: Piece) -> tuple[str, Args]:
+    settings: dict[str, str] = {}
+    specs: list[str] = []
+    for piece in cut(value.text, value.column):
+        word, inner = keyed(piece)
+        if word in _LEARN_SETTINGS:
+            settings[word] = "" if inner is None else inner.text
+        else:
+            specs.append(piece.text)
+    table, priority = number(settings.get("table", "1")), number(settings.get("priority", "32768"))
+    return name, {"table": table, "priority": priority, "settings": settings, "specs": tuple(specs)}
+
+
+def _conjunction(_reader: ActionReader, name: str, value: Piece) -> tuple[str, Args]:
+    given, _, part = value.text.partition(",")
+    clause, _, of = part.partition("/")
+    return name, {"id": number(given), "clause": number(clause), "of": number(of)}
+
+
+_MAC: Final = "a MAC such as fa:16:3e:00:00:01"
+_ADDRESS: Final = "an IPv4 address"
+_NUMBER: Final = "a number"
+
+#: spelling, lower case -> decoder and what a good action looks like
+_ACTIONS: Final[Mapping[str, tuple[Decode, str]]] = {
+    "output": (_output, "output:PORT or output:FIELD[a..b]"),
+    "enqueue": (_enqueue, "enqueue:PORT:QUEUE"),
+    "drop": (_plain, "drop"),
+    "controller": (_controller, "CONTROLLER, CONTROLLER:bytes or controller(...)"),
+    "goto_table": (_numbered("table"), "goto_table:NUMBER"),
+    "resubmit": (_resubmit, "resubmit(PORT,TABLE), either may be left out"),
+    "set_field": (_set_field, "set_field:VALUE[/MASK]->FIELD"),
+    "load": (_load, "load:NUMBER->FIELD[a..b], a number that fits these bits"),
+    "move": (_move, "move:FIELD[a..b]->FIELD[c..d] of equal width"),
+    "push": (_stack, "push:FIELD[a..b]"),
+    "pop": (_stack, "pop:FIELD[a..b]"),
+    "mod_dl_src": (_sets("eth_src"), _MAC),
+    "mod_dl_dst": (_sets("eth_dst"), _MAC),
+    "mod_nw_src": (_sets("nw_src"), _ADDRESS),
+    "mod_nw_dst": (_sets("nw_dst"), _ADDRESS),
+    "mod_nw_tos": (_sets("nw_tos"), _NUMBER),
+    "mod_nw_ecn": (_sets("nw_ecn"), _NUMBER),
+    "mod_nw_ttl": (_sets("nw_ttl"), _NUMBER),
+    "mod_tp_src": (_sets("tp_src"), _NUMBER),
+    "mod_tp_dst": (_sets("tp_dst"), _NUMBER),
+    "set_tunnel": (_sets("tun_id"), _NUMBER),
+    "set_tunnel64": (_sets("tun_id"), _NUMBER),
+    "write_metadata": (_sets("metadata"), "NUMBER[/MASK]"),
+    "mod_vlan_vid": (_vlan("vid", 0xFFF, push=True), "a VLAN ID from 0 to 4095"),
+    "mod_vlan_pcp": (_vlan("pcp", 7, push=True), "a priority from 0 to 7"),
+    "set_vlan_vid": (_vlan("vid", 0xFFF, push=False), "a VLAN ID from 0 to 4095"),
+    "set_vlan_pcp": (_vlan("pcp", 7, push=False), "a priority from 0 to 7"),
+    "push_vlan": (_numbered("ethertype"), "push_vlan:0x8100"),
+    "pop_vlan": (_plain, "pop_vlan"),
+    "strip_vlan": (_plain, "strip_vlan"),
+    "dec_ttl": (_dec_ttl, "dec_ttl or dec_ttl(ID,...)"),
+    "write_actions": (_nested, "write_actions(ACTION,...)"),
+    "apply_actions": (_nested, "apply_actions(ACTION,...)"),
+    "clone": (_nested, "clone(ACTION,...)"),
+    "clear_actions": (_plain, "clear_actions"),
+    "ct": (_ct, "ct(commit,force,table=N,zone=N,nat(...),alg=NAME,exec(ACTION,...))"),
+    "ct_clear": (_plain, "ct_clear"),
+    "learn": (_learn, "learn(SETTING=VALUE,...,SPECIFICATION,...)"),
+    "conjunction": (_conjunction, "conjunction(ID,CLAUSE/CLAUSES)"),
+    "group": (_numbered("group"), "group:NUMBER"),
+    "meter": (_numbered("meter"), "meter:NUMBER"),
+    "set_queue": (_numbered("queue"), "set_queue:NUMBER"),
+    "pop_queue": (_plain, "pop_queue"),
+    "note": (_noted, "note:BYTES"),
+    "exit": (_plain, "exit"),
+    "fin_timeout": (_noted, "fin_timeout(...)"),
+    "sample": (_noted, "sample(...)"),
+}
+_RENAMED: Final = {"strip_vlan": "pop_vlan"}
+
+#: actions that bothways knows of and does not follow
+_UNMODELLED: Final = frozenset(
+    {
+        "bundle", "bundle_load", "check_pkt_larger", "debug_recirc", "debug_slow", "dec_mpls_ttl", "dec_nsh_ttl",
+        "decap", "delete_field", "encap", "multipath", "pop_mpls", "pop_pbb", "push_mpls", "push_pbb",
+        "set_mpls_bos", "set_mpls_label", "set_mpls_tc", "set_mpls_ttl", "unroll_xlate",
+    }
+)  # fmt: skip
+
+
+def _reader_of(word: str, value: Piece | None) -> tuple[str, Decode | None, str]:
+    """Name, decoder (None = not modelled) and expected form of an action; a bare word is a port."""
+    name = word.lower()
+    if name in _ACTIONS:
+        decode, expects = _ACTIONS[name]
+        return _RENAMED.get(name, name), decode, expects
+    if name in _UNMODELLED:
+        return name, None, ""
+    if value is None or name in PORTS:
+        return "output", _bare(word), "an action, a port number or the name of a port"
+    return name, None, ""
+
+
+def _bare(word: str) -> Decode:
+    def decode(_reader: ActionReader, _name: str, value: Piece) -> tuple[str, Args]:
+        if not word:
+            raise ValueError(value.text)
+        name, args = _to_port(word)
+        return name, {**args, "max_len": number(value.text)} if value.text else args
+
+    return decode

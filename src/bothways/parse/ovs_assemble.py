@@ -1,0 +1,74 @@
+"""One bridge out of what ``ovs-vsctl``, OVSDB, ``ovs-ofctl`` and ``ovs-appctl`` say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from bothways.facts.dump import Dump
+from bothways.facts.openflow import LOCAL, Bridge, Flow, LearnedMac, Port
+from bothways.parse.openflow import resolve_ports
+
+__all__ = ["merge_bridge"]
+
+
+def merge_bridge(
+    host: str,
+    name: str,
+    *,
+    show: Bridge | None = None,
+    ovsdb: Bridge | None = None,
+    ports: Iterable[Port] | None = None,
+    flows: Dump[Flow] | None = None,
+    fdb: Dump[LearnedMac] | None = None,
+) -> Bridge:
+    """
+    Merge everything that was collected of one bridge; None = not collected.
+
+    A port's number, MAC, config and state are those of ``ovs-ofctl show`` (*ports*) where it lists the
+    port, else of OVSDB; kind, options and VLANs are those of OVSDB, else of ``ovs-vsctl show`` (*show*). Its
+    span is the first of these that knows it, in the order ``ovs-ofctl show``, ``ovs-vsctl show``, OVSDB.
+    Flows that name ports get their numbers.
+    """
+    merged: dict[str, Port] = {}
+    for known in (
+        ports,
+        None if show is None else show.ports.values(),
+        None if ovsdb is None else ovsdb.ports.values(),
+    ):
+        for port in known or ():
+            merged[port.name] = port if port.name not in merged else _joined(merged[port.name], port)
+    local = merged.get(name)
+    if local is not None and local.number is None:
+        merged[name] = replace(local, number=LOCAL)
+    if flows is not None:
+        flows = replace(flows, rows=resolve_ports(flows.rows, merged))
+    described = [bridge for bridge in (ovsdb, show) if bridge is not None]
+    return Bridge(
+        host=host,
+        name=name,
+        ports=merged,
+        flows=flows,
+        fdb=fdb,
+        datapath=next((b.datapath for b in described if b.datapath is not None), None),
+        fail_mode=next((b.fail_mode for b in described if b.fail_mode is not None), None),
+    )
+
+
+def _joined(old: Port, new: Port) -> Port:
+    """What *old* says, completed by *new*; a description (kind, VLANs) of *new* is the fuller one."""
+    described = new if new.kind is not None else old
+    return replace(
+        old,
+        number=new.number if old.number is None else old.number,
+        kind=described.kind,
+        options=described.options or old.options,
+        mac=new.mac if old.mac is None else old.mac,
+        attached_mac=old.attached_mac or new.attached_mac,
+        tag=described.tag,
+        trunks=described.trunks,
+        vlan_mode=described.vlan_mode,
+        config=old.config or new.config,
+        state=old.state or new.state,
+        external_ids=old.external_ids or new.external_ids,
+    )
