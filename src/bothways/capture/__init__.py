@@ -1,1 +1,15 @@
-"""capture"""
+"""
+Packets as captures hold them, read into sightings.
+
+============== ==================================================================
+pcap           the classic capture file: a header, then records of time and bytes
+link layer     Ethernet, or the cooked headers of an ``any`` capture (SLL, SLL2)
+layers         what one frame holds: headers from the outside in, and the bytes of the innermost
+tunnel         VXLAN: the frame counts as its inner packet, the underlay is kept beside it
+words          a packet as tcpdump prints it, which is how every report quotes a frame
+tcpdump text   what people paste: lines of words, with or without numbers
+order          whether the time stamps of one capture run forwards
+============== ==================================================================
+
+A record that cannot be decoded becomes a problem, never an exception: captures are hostile input.
+"""

@@ -1,0 +1,175 @@
+"""
+TCP, UDP and ICMP headers.
+
+Shapes are those of RFC 9293 (TCP), RFC 7323 (window scale, time stamps), RFC 2018 (SACK), RFC 768, RFC 792
+and RFC 4443. A header that is shorter than its protocol allows is refused; one that the capture cut is left
+out.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Final
+
+from bothways.capture.layers import Layers, Refused
+from bothways.facts.packet import ICMP, ICMP6, TCP, UDP, Flag, Icmp, Ip, Packet, Tcp, TcpOptions, Udp
+
+__all__ = ["ECHOES", "ERRORS", "decode_transport", "quoted_tcp", "tcp_options"]
+
+_TCP: Final = struct.Struct("!HHIIBBHHH")
+_UDP: Final = struct.Struct("!HHHH")
+_ICMP: Final = struct.Struct("!BBHHH")
+_MIN_OPTION: Final = 2
+_QUOTED_TCP: Final = 8
+_IPV4: Final = 4
+
+#: Types whose words 3 and 4 are identifier and sequence number.
+ECHOES: Final = {ICMP: frozenset({0, 8, 13, 14}), ICMP6: frozenset({128, 129})}
+#: Types that quote the packet that they answer.
+ERRORS: Final = {ICMP: frozenset({3, 4, 5, 11, 12}), ICMP6: frozenset({1, 2, 3, 4})}
+
+
+def tcp_options(raw: bytes) -> Iterator[tuple[int, bytes]]:
+    """Kind and value of each option up to the end of list; stops at the first that does not fit."""
+    at = 0
+    while at < len(raw):
+        kind = raw[at]
+        if kind <= 1:
+            yield kind, b""
+            if kind == 0:
+                return
+            at += 1
+            continue
+        if at + 1 >= len(raw) or raw[at + 1] < _MIN_OPTION or at + raw[at + 1] > len(raw):
+            return
+        yield kind, raw[at + 2 : at + raw[at + 1]]
+        at += raw[at + 1]
+
+
+def _mss(options: TcpOptions, value: bytes) -> TcpOptions:
+    return replace(options, mss=int.from_bytes(value))
+
+
+def _wscale(options: TcpOptions, value: bytes) -> TcpOptions:
+    return replace(options, wscale=value[0])
+
+
+def _sack_ok(options: TcpOptions, _: bytes) -> TcpOptions:
+    return replace(options, sack_ok=True)
+
+
+def _sack(options: TcpOptions, value: bytes) -> TcpOptions:
+    edges = [int.from_bytes(value[at : at + 4]) for at in range(0, len(value), 4)]
+    return replace(options, sack=tuple(zip(edges[::2], edges[1::2], strict=False)))
+
+
+def _timestamp(options: TcpOptions, value: bytes) -> TcpOptions:
+    return replace(options, timestamp=(int.from_bytes(value[:4]), int.from_bytes(value[4:])))
+
+
+_Reader = Callable[[TcpOptions, bytes], TcpOptions]
+
+#: Option kind -> (lengths that its value may have, reader).
+_OPTIONS: Final[Mapping[int, tuple[frozenset[int], _Reader]]] = {
+    2: (frozenset({2}), _mss),
+    3: (frozenset({1}), _wscale),
+    4: (frozenset({0}), _sack_ok),
+    5: (frozenset({8, 16, 24, 32}), _sack),
+    8: (frozenset({8}), _timestamp),
+}
+
+
+def _read_options(raw: bytes) -> TcpOptions:
+    options = TcpOptions()
+    for kind, value in tcp_options(raw):
+        lengths, reader = _OPTIONS.get(kind, (frozenset(), _sack_ok))
+        if len(value) in lengths:
+            options = reader(options, value)
+    return options
+
+
+def _sums_to_zero(ip: Ip, body: bytes) -> bool:
+    """RFC 1071 over pseudo header and segment; a sum of 16-bit words is the number modulo 0xffff."""
+    pseudo = ip.src.packed + ip.dst.packed + struct.pack("!II", len(body), ip.protocol)
+    padded = body + b"\0" if len(body) % 2 else body
+    return int.from_bytes(pseudo + padded) % 0xFFFF == 0
+
+
+def _tcp(layers: Layers, ip: Ip) -> Layers | Refused:
+    body = layers.body
+    if layers.body_length < _TCP.size:
+        return Refused(f"a TCP header of {layers.body_length} bytes, at least 20 are needed")
+    if len(body) < _TCP.size:
+        return layers
+    sport, dport, seq, ack, offset, flags, window, _, _ = _TCP.unpack_from(body)
+    header = (offset >> 4) * 4
+    if header < _TCP.size or header > layers.body_length:
+        return Refused(f"a TCP data offset of {header} bytes in a segment of {layers.body_length}")
+    fragment = ip.more or ip.offset
+    tcp = Tcp(
+        sport,
+        dport,
+        Flag(flags),
+        seq,
+        ack if flags & Flag.ACK else None,
+        window,
+        layers.body_length - header,
+        _read_options(body[20:header]) if header > _TCP.size else TcpOptions(),
+        checksum_ok=_sums_to_zero(ip, body) if layers.whole and not fragment else None,
+    )
+    return replace(layers, packet=replace(layers.packet, tcp=tcp))
+
+
+def quoted_tcp(body: bytes) -> Tcp | None:
+    """As much of a TCP header as an ICMP error quotes: at least ports and sequence number."""
+    if len(body) < _QUOTED_TCP:
+        return None
+    sport, dport, seq = struct.unpack_from("!HHI", body)
+    if len(body) < _TCP.size:
+        return Tcp(sport, dport, Flag(0), seq)
+    _, _, _, ack, _, flags, window, _, _ = _TCP.unpack_from(body)
+    return Tcp(sport, dport, Flag(flags), seq, ack if flags & Flag.ACK else None, window)
+
+
+def _udp(layers: Layers, _: Ip) -> Layers | Refused:
+    if layers.body_length < _UDP.size:
+        return Refused(f"a UDP header of {layers.body_length} bytes, 8 are needed")
+    if len(layers.body) < _UDP.size:
+        return layers
+    sport, dport, length, _ = _UDP.unpack_from(layers.body)
+    # A length of 0 stands for a datagram larger than the field (RFC 2675, and GSO in captures).
+    payload = (length or layers.body_length) - _UDP.size
+    if payload < 0:
+        return Refused(f"a UDP length of {length} bytes, at least 8 are needed")
+    return replace(layers, packet=replace(layers.packet, udp=Udp(sport, dport, payload)))
+
+
+def _icmp(layers: Layers, ip: Ip) -> Layers | Refused:
+    if layers.body_length < _ICMP.size:
+        # An ICMPv6 or ICMP message may be four bytes long, but none that is followed here is.
+        return Refused(f"an ICMP message of {layers.body_length} bytes")
+    if len(layers.body) < _ICMP.size:
+        return layers
+    kind, code, _, ident, seq = _ICMP.unpack_from(layers.body)
+    echo = kind in ECHOES[ip.protocol]
+    icmp = Icmp(kind, code, ident if echo else None, seq if echo else None)
+    return replace(layers, packet=replace(layers.packet, icmp=icmp))
+
+
+_PROTOCOLS: Final[Mapping[int, Callable[[Layers, Ip], Layers | Refused]]] = {
+    TCP: _tcp,
+    UDP: _udp,
+    ICMP: _icmp,
+    ICMP6: _icmp,
+}
+
+
+def decode_transport(layers: Layers) -> Layers | Refused:
+    """Add the transport header; fragments after the first and other protocols have none."""
+    packet: Packet = layers.packet
+    if packet.ip is None or packet.ip.offset:
+        return layers
+    decoder = _PROTOCOLS.get(packet.ip.protocol)
+    return layers if decoder is None else decoder(layers, packet.ip)
