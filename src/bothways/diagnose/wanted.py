@@ -51,9 +51,9 @@ def _of_switch(host: Host, address: str) -> Iterator[tuple[str, Next]]:
         elif not bridge.flows.whole:
             yield (
                 (
-                    f"{host.name} {bridge.name}: the flows are a filtered view ({bridge.flows.partial}); whether "
-                    f"another flow answers ARP for {address} is not known: a race for the ARP answer is possible, "
-                    "not observed"
+                    f"{host.name} {bridge.name}: the flows are a filtered view ({bridge.flows.partial}); "
+                    f"whether another flow answers ARP for {address} is not known: a race for the ARP answer "
+                    "is possible, not observed"
                 ),
                 Next(host.name, command, "the filter hides flows"),
             )

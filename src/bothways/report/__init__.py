@@ -1,1 +1,17 @@
-"""report"""
+"""
+A diagnosis or a prediction as people and programs read it.
+
+================ ====================================================================
+json             ``bothways/diagnosis/1``, the contract with programs
+prediction_json  ``bothways/prediction/1``
+text             the verdict for a terminal
+prediction_text  every outcome, packet by packet, for a terminal
+paper            the sheet that both are set on: headings, indents, quoted evidence
+html             one self-contained page for a ticket
+ladder           the drawing in it: a column per tap, an arrow per hop
+words            how names, times and hostile text are spelt everywhere
+================ ====================================================================
+
+Values in, text out: who prints or writes it is decided in ``cli``. The rooms are imported one by one, so
+that ``--json`` needs neither rich nor jinja2.
+"""

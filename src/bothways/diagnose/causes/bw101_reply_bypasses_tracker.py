@@ -156,7 +156,7 @@ def _summary(mechanism: Mechanism, bypass: Bypass, case: Case) -> str:
     address = case.question.destination
     return (
         f"{mechanism.label} saw the client's SYN but not the SYN/ACK, which {bypass.way}; so it called "
-        f"the client's ACK INVALID, did not translate {address}, took the packet for its own and answered with a RST"
+        f"the client's ACK INVALID, did not translate {address}, took it for its own and answered with a RST"
     )
 
 

@@ -1,0 +1,291 @@
+"""
+Where everything on the ladder stands.
+
+One column per tap, one block per packet; in a block every sighting has a row of its own, so the eye
+follows the packet downwards even where it goes back and forth. The drawing holds numbers and words only;
+the template turns them into SVG. Lengths are in CSS pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Final
+
+from bothways.facts.address import Endpoint
+from bothways.facts.diagnosis import Author, Ladder, Rung
+from bothways.facts.packet import Flag
+from bothways.facts.sighting import Sighting, Tap
+from bothways.facts.span import Span
+from bothways.report.words import milliseconds, plain, shorten_name
+
+__all__ = ["Arrow", "Block", "Column", "Dot", "Drawing", "Gap", "draw"]
+
+#: left margin: the packet's name and addresses, then the times
+GUTTER: Final = 268
+TIMES: Final = 258
+HEADER: Final = 74
+STEP: Final = 18
+TOP: Final = 24
+BOTTOM: Final = 16
+SHORTEST_BLOCK: Final = 84
+NOTE: Final = 15
+#: what one letter of the small monospaced labels takes
+LETTER: Final = 6.1
+NARROW_COLUMN: Final = 112
+WIDE_COLUMN: Final = 138
+#: more columns than this are set closer together
+MANY_COLUMNS: Final = 7
+NAME_LENGTH: Final = 18
+LABEL_LENGTH: Final = 30
+HEAD: Final = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One tap. *author* marks the one where the RST was made."""
+
+    x: int
+    host: str
+    netns: str
+    device: str
+    title: str
+    author: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """
+    One sighting.
+
+    :param label: names that changed since the sighting before, "" if none did.
+    :param anchor: SVG's ``text-anchor`` of the label, which stands at *label_x*, *label_y*.
+    """
+
+    x: int
+    y: int
+    time: str
+    title: str
+    label: str
+    label_x: int
+    label_y: int
+    anchor: str
+    author: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Arrow:
+    """From one tap to the next."""
+
+    x1: int
+    y1: int
+    x2: int
+    y2: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A tap that should have seen the packet and did not, with the dashed arrow to it."""
+
+    x: int
+    y: int
+    arrow: Arrow
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One packet: its name and addresses in the margin, its way to the right of them."""
+
+    y: int
+    height: int
+    name: str
+    source: str
+    destination: str
+    note: str
+    reset: bool
+    dots: tuple[Dot, ...]
+    arrows: tuple[Arrow, ...]
+    gaps: tuple[Gap, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """The whole ladder."""
+
+    width: int
+    height: int
+    columns: tuple[Column, ...]
+    blocks: tuple[Block, ...]
+    times_x: int = TIMES
+    header: int = HEADER
+
+
+def draw(ladder: Ladder, authors: Sequence[Author] = ()) -> Drawing:
+    """Place every tap, sighting and gap."""
+    taps = _taps(ladder)
+    pitch = NARROW_COLUMN if len(taps) > MANY_COLUMNS else WIDE_COLUMN
+    places = {tap: GUTTER + pitch // 2 + pitch * number for number, tap in enumerate(taps)}
+    made = frozenset(author.frame.span for author in authors if author.frame is not None)
+    moments = [moment for rung in ladder.rungs for moment in _times(rung)]
+    pen = _Pen(places, _way(ladder), made, min(moments, default=0), min(places.values(), default=0))
+    blocks: list[Block] = []
+    y = HEADER
+    for rung in ladder.rungs:
+        blocks.append(pen.block(rung, y))
+        y += blocks[-1].height
+    labelled = [
+        dot.label_x + round(len(dot.label) * LETTER)
+        for block in blocks
+        for dot in block.dots
+        if dot.label and dot.anchor == "start"
+    ]
+    width = max([GUTTER + pitch * len(taps), *labelled]) + 8
+    return Drawing(width, y + 8, tuple(_column(tap, x, authors) for tap, x in places.items()), tuple(blocks))
+
+
+def _taps(ladder: Ladder) -> tuple[Tap, ...]:
+    """Return the columns; a tap that only a rung knows stands at the end."""
+    taps = dict.fromkeys(ladder.taps)
+    for rung in ladder.rungs:
+        taps.update(dict.fromkeys(sighting.tap for sighting in rung.sightings))
+        taps.update(dict.fromkeys(tap for tap, _ in rung.missing))
+    return tuple(taps)
+
+
+def _way(ladder: Ladder) -> tuple[Tap, ...]:
+    """Return the taps of the first packet in its order, which is the way that all the others should take."""
+    return tuple(dict.fromkeys(s.tap for s in ladder.rungs[0].sightings)) if ladder.rungs else ()
+
+
+def _times(rung: Rung) -> list[int]:
+    pairs = zip_longest(rung.sightings, rung.corrected_ns[: len(rung.sightings)])
+    return [sighting.time_ns if moment is None else moment for sighting, moment in pairs]
+
+
+def _column(tap: Tap, x: int, authors: Sequence[Author]) -> Column:
+    author = any((each.host, each.netns, each.device) == (tap.host, tap.netns, tap.device) for each in authors)
+    netns = "" if tap.netns == "root" else shorten_name(tap.netns, NAME_LENGTH - 2)
+    return Column(
+        x,
+        shorten_name(tap.host, NAME_LENGTH - 2),
+        netns,
+        shorten_name(tap.device, NAME_LENGTH),
+        plain(str(tap)),
+        author,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Pen:
+    places: dict[Tap, int]
+    way: tuple[Tap, ...]
+    made: frozenset[Span]
+    start_ns: int
+    leftmost: int
+
+    def block(self, rung: Rung, y: int) -> Block:
+        dots: list[Dot] = []
+        row = y + TOP
+        xs = [self.places[sighting.tap] for sighting in rung.sightings]
+        for number, (sighting, moment) in enumerate(zip(rung.sightings, _times(rung), strict=True)):
+            before = rung.sightings[number - 1] if number else None
+            dots.append(self._dot(sighting, before, moment, row, xs[max(0, number - 1) : number + 2]))
+            row += STEP
+        arrows = tuple(_arrow(one.x, one.y, two.x, two.y) for one, two in zip(dots, dots[1:], strict=False))
+        gaps = self._gaps(rung, row)
+        row += STEP * len(gaps)
+        first = rung.sightings[0].packet if rung.sightings else None
+        tcp = None if first is None else first.tcp
+        least = SHORTEST_BLOCK + (NOTE if rung.note else 0)
+        return Block(
+            y,
+            max(row - y - STEP + TOP + BOTTOM, least),
+            shorten_name(rung.name, NAME_LENGTH + 4),
+            _end(None if first is None else first.source),
+            _end(None if first is None else first.destination),
+            plain(rung.note),
+            tcp is not None and bool(tcp.flags & Flag.RST),
+            tuple(dots),
+            arrows,
+            gaps,
+        )
+
+    def _dot(
+        self, sighting: Sighting, before: Sighting | None, moment: int, y: int, around: Sequence[int]
+    ) -> Dot:
+        x = self.places[sighting.tap]
+        author = sighting.span in self.made
+        words = [*(["made here"] if author else []), *_renamed(before, sighting)]
+        # The label stands on the side and at the height where neither arrow of the dot passes.
+        from_left = before is not None and around[0] < x
+        from_right = before is not None and around[0] > x
+        to_left = around[-1] < x if len(around) > (before is not None) + 1 else False
+        left = (from_right and not from_left) or (to_left and not from_left)
+        if left and x == self.leftmost:
+            label_x, label_y, anchor = x + 9, y + 14, "start"
+        else:
+            label_x, label_y, anchor = (x - 9, y - 5, "end") if left else (x + 9, y - 5, "start")
+        own = milliseconds(moment - self.start_ns, sign=True)
+        title = f"{sighting.tap} at {own} ms: {sighting.packet} ({sighting.span})"
+        return Dot(x, y, own, plain(title), " ".join(words), label_x, label_y, anchor, author)
+
+    def _gaps(self, rung: Rung, row: int) -> tuple[Gap, ...]:
+        seen = [sighting.tap for sighting in rung.sightings]
+        gaps: list[Gap] = []
+        for tap, why in self._ordered(rung):
+            x = self.places[tap]
+            origin = self._origin(tap, seen)
+            start = x if origin is None else self.places[origin]
+            title = plain(f"{rung.name} was not seen at {tap}: {why}")
+            gaps.append(Gap(x, row, _arrow(start, row - STEP + HEAD, x, row), title))
+            seen.append(tap)
+            row += STEP
+        return tuple(gaps)
+
+    def _ordered(self, rung: Rung) -> list[tuple[Tap, str]]:
+        """Return missing taps in the order in which the packet should have passed them."""
+        way = self._travelled([sighting.tap for sighting in rung.sightings])
+        known = [each for each in rung.missing if each[0] in way]
+        rest = [each for each in rung.missing if each[0] not in way]
+        return sorted(known, key=lambda each: way.index(each[0])) + rest
+
+    def _travelled(self, seen: Sequence[Tap]) -> tuple[Tap, ...]:
+        """Return the usual way in this packet's direction."""
+        on_way = [self.way.index(tap) for tap in seen if tap in self.way]
+        back = len(on_way) > 1 and on_way[0] > on_way[-1]
+        return tuple(reversed(self.way)) if back else self.way
+
+    def _origin(self, tap: Tap, seen: Sequence[Tap]) -> Tap | None:
+        """Return the tap from which the packet should have come, the nearest column if that is unknown."""
+        way = self._travelled(seen)
+        if tap in way:
+            passed = [each for each in way[: way.index(tap)] if each in seen]
+            if passed:
+                return passed[-1]
+        here = self.places[tap]
+        return min(seen, key=lambda each: abs(self.places[each] - here), default=None)
+
+
+def _arrow(x1: int, y1: int, x2: int, y2: int) -> Arrow:
+    """Keep clear of both dots, so that arrow heads can be told from them."""
+    if x1 == x2:
+        return Arrow(x1, y1 + 4, x2, y2 - HEAD + 1)
+    side = 1 if x2 > x1 else -1
+    return Arrow(x1 + side * 4, y1, x2 - side * HEAD, y2)
+
+
+def _renamed(before: Sighting | None, now: Sighting) -> list[str]:
+    """Name the ends that a translation changed between two taps."""
+    if before is None:
+        return []
+    pairs = (
+        ("src", before.packet.source, now.packet.source),
+        ("dst", before.packet.destination, now.packet.destination),
+    )
+    return [f"{name} {_end(new)}" for name, old, new in pairs if old != new and new is not None]
+
+
+def _end(end: Endpoint | None) -> str:
+    return "" if end is None else shorten_name(str(end), LABEL_LENGTH)
