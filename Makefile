@@ -1,0 +1,46 @@
+# The menu: `make` alone prints it.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format bench docs lock clean
+
+BIN := .venv/bin
+STAMP := .venv/.installed
+PYTEST_ARGS ?=
+
+help: ## print this menu
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## make .venv from requirements.lock; leaves the command at .venv/bin/bothways
+	@:
+
+$(STAMP): requirements.lock pyproject.toml tools/setup tools/find-python
+	@tools/setup
+	@touch $@
+
+demo: setup ## diagnose the incident; prints the path of the HTML report last
+	@$(BIN)/bothways demo
+
+test: lint ## lint, then every test that this machine can run; names the others
+	@$(BIN)/pytest -n auto $(PYTEST_ARGS)
+
+lint: setup ## ruff, mypy, import contracts
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+format: setup ## let ruff rewrite what it can
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+bench: setup ## measure start-up and diagnosis, in pairs with an empty Python
+	@$(BIN)/python bench/startup.py
+
+docs: setup ## write the generated pages of docs/reference again
+	@$(BIN)/python tools/write_cli_reference.py
+
+lock: setup ## write requirements.lock again, with the newest versions that pyproject.toml admits
+	@$(BIN)/python tools/write_lock.py
+
+clean: ## remove what the other targets made
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	find src tests tools bench -name __pycache__ -type d -prune -exec rm -rf {} +
