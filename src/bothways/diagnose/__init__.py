@@ -1,12 +1,21 @@
 """
 Observed beside predicted: from a bundle to a diagnosis.
 
-case          what was observed of one connection and what the model predicts
+gather        which connection is meant, and the case of it
+admission     whether a capture's filter admits a packet
+symptom       what the client felt
 author        who sent the RST
+owners        who owns the address that the client asked for
+seen          what captures tell the model
+infer         what captures tell of a namespace whose dumps are missing
 hop           one namespace replayed with what was captured on its way in
 mechanism     how a namespace came to reset what it should have forwarded
+bypass        which way the reply took round it
 flip          a snapshot without one fact, to see whether the fate hangs on it
+culprits      what the connection would live without
 causes/       one file per cause
+consistency   where pieces of evidence contradict each other
+wanted        what is unknown, and the command that would tell
 compose       puts the verdict together
 """
 

@@ -8,29 +8,22 @@ that is the finding. A cause is asked only for a fate that was observed, or pred
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from bothways.bundle import Bundle
-from bothways.correlate import correlate
-from bothways.diagnose.author import Origin, origin_of
 from bothways.diagnose.case import Case
 from bothways.diagnose.causes import EXPLAIN, FIND
 from bothways.diagnose.consistency import contradictions
-from bothways.diagnose.evidence import Ages
-from bothways.diagnose.hop import Hop, replay
+from bothways.diagnose.gather import gather
 from bothways.diagnose.ladder import ladder_of
 from bothways.diagnose.outcomes import outcomes_of
-from bothways.diagnose.owners import owners_of
-from bothways.diagnose.pick import pick, question_of
-from bothways.diagnose.seen import observe
-from bothways.diagnose.symptom import Story, symptoms
+from bothways.diagnose.pick import question_of
+from bothways.diagnose.symptom import symptoms
 from bothways.diagnose.verdict import Explanation
-from bothways.diagnose.wanted import missing_of, partial_views
+from bothways.diagnose.wanted import wanted
 from bothways.facts.diagnosis import (
     Accounted,
     Author,
     Basis,
-    Confidence,
     Diagnosis,
     Fate,
     Ladder,
@@ -38,11 +31,9 @@ from bothways.facts.diagnosis import (
     Next,
     Status,
 )
-from bothways.facts.filter_tree import admits
 from bothways.facts.prediction import Prediction
 from bothways.facts.question import Question
-from bothways.facts.snapshot import Netns
-from bothways.model.world import predict as walk_all
+from bothways.facts.step import Did
 
 __all__ = ["diagnose", "predict"]
 
@@ -55,23 +46,21 @@ def predict(bundle: Bundle, question: Question | None = None) -> Prediction:
 
     :raises ValueError: if neither the argument nor the bundle names a connection.
     """
-    case = _case(bundle, question)
+    case, _ = gather(bundle, question)
     if case is None:
         raise ValueError("no connection is named")
-    return case[0].prediction
+    return case.prediction
 
 
 def diagnose(bundle: Bundle, question: Question | None = None) -> Diagnosis:
     """Say why a connection of a bundle failed, or that it is healthy, or what is missing to tell."""
-    found = _case(bundle, question)
-    if found is None:
+    case, others = gather(bundle, question)
+    if case is None:
         return _nothing(bundle)
-    case, others = found
     explanation = next((e for e in (explain(case) for explain in EXPLAIN) if e is not None), None)
     findings = tuple(f for f in (find(case) for find in FIND) if f is not None)
     status = _status(case, explanation)
-    unknown, next_ = _unknown(case, explanation, status)
-    waiting = _waits(case, status)
+    unknown, commands = wanted(case, explanation, status)
     return Diagnosis(
         status,
         case.question,
@@ -79,7 +68,7 @@ def diagnose(bundle: Bundle, question: Question | None = None) -> Diagnosis:
         symptoms=() if case.story is None else symptoms(case.story, case.ages),
         cause=None if explanation is None else explanation.cause,
         also=findings if status is Status.EXPLAINED else (),
-        latent=findings if waiting else (),
+        latent=findings if _waits(case, status) else (),
         chain=explanation.chain if explanation is not None else _chain(case),
         authors=tuple(_authors(case, explanation)),
         culprits=() if explanation is None else explanation.culprits,
@@ -88,7 +77,7 @@ def diagnose(bundle: Bundle, question: Question | None = None) -> Diagnosis:
         assumptions=_assumptions(case),
         accounted=_accounted(case),
         unknown=unknown,
-        next=next_,
+        next=commands,
         others=tuple(f"{question_of(s)}: {s.fate}" for s in others),
         problems=(
             *bundle.problems,
@@ -97,61 +86,6 @@ def diagnose(bundle: Bundle, question: Question | None = None) -> Diagnosis:
         ),
         ladder=Ladder() if case.story is None else ladder_of(case.story.connection, case.correlation),
     )
-
-
-def _case(bundle: Bundle, question: Question | None) -> tuple[Case, tuple[Story, ...]] | None:
-    correlation = correlate(
-        bundle.captures,
-        snapshot=bundle.snapshot,
-        admits=lambda capture, sighting: admits(capture, sighting),
-    )
-    asked = question or bundle.question
-    story, others = pick(correlation.connections, asked)
-    if asked is None and story is None:
-        return None
-    if story is not None and asked is not None:
-        # The port and the name that the client really used are known now.
-        asked = question_of(story)
-    settled = asked if asked is not None else question_of(story) if story is not None else None
-    if settled is None:
-        return None
-    connection = None if story is None else story.connection
-    observed = observe(connection, bundle.snapshot)
-    origin = _origin(story, bundle)
-    case = Case(
-        bundle,
-        settled,
-        correlation,
-        observed,
-        walk_all(bundle.snapshot, settled, observed),
-        _ages(story),
-        owners_of(bundle.snapshot, settled.destination),
-        story,
-        origin,
-    )
-    return replace(case, hop=_hop(case)), others
-
-
-def _ages(story: Story | None) -> Ages:
-    trajectory = None if story is None else story.reset or story.syn
-    first = trajectory.sightings[0] if trajectory is not None else None
-    return Ages(None if first is None or first.clock_only else first.time_ns / 1e9)
-
-
-def _origin(story: Story | None, bundle: Bundle) -> Origin | None:
-    if story is None or story.reset is None:
-        return None
-    return origin_of(story.reset, bundle.snapshot)
-
-
-def _hop(case: Case) -> Hop | None:
-    """Replay the namespace that sent the RST, if captures show what it received."""
-    origin = case.origin
-    if origin is None or origin.host is None or origin.netns is None or case.story is None:
-        return None
-    netns = case.bundle.snapshot.netns(origin.host, origin.netns) or Netns(origin.host, origin.netns)
-    hop = replay(netns, case.story.connection, kernel=case.kernel)
-    return hop if hop.visits else None
 
 
 def _status(case: Case, explanation: Explanation | None) -> Status:
@@ -170,24 +104,27 @@ def _waits(case: Case, status: Status) -> bool:
 
 
 def _authors(case: Case, explanation: Explanation | None) -> Iterator[Author]:
+    """Who sent the RST: named by the cause, else by captures, if it cannot only have passed it on."""
     if explanation is not None and explanation.author is not None:
         yield explanation.author
         return
     origin = case.origin
     if origin is None:
         return
+    frame = case.ages.of(origin.sighting.span)
+    if not origin.sure:
+        yield Author("rst", frame, None, None, None, None, "capture")
+        return
     function = _function(case)
     basis = "capture" if function is None else "model"
-    yield Author(
-        "rst", case.ages.of(origin.sighting.span), origin.host, origin.netns, origin.device, function, basis
-    )
+    yield Author("rst", frame, origin.host, origin.netns, origin.device, function, basis)
 
 
 def _function(case: Case) -> str | None:
     """The function that made the RST, if the replayed namespace makes one too."""
     for visit in case.hop.visits if case.hop is not None else ():
         for step in visit.steps:
-            if visit.answered and step.function and step.did.value == "answered":
+            if step.did is Did.ANSWERED and step.function:
                 return step.function
     return None
 
@@ -197,14 +134,14 @@ def _chain(case: Case) -> tuple[Link, ...]:
     origin = case.origin
     if origin is None:
         return ()
-    sender = (
-        "a station outside the evidence"
-        if origin.host is None
-        else f"{origin.host}/{origin.netns}:{origin.device}"
-    )
-    links = [
-        Link(f"the RST came from {sender}: {origin.why}", Basis.OBSERVED, case.ages.all(origin.sighting))
-    ]
+    if not origin.sure:
+        claim = f"who made the RST is not certain: {origin.why}"
+    elif origin.host is None:
+        claim = f"the RST came from a station outside the evidence: {origin.why}"
+    else:
+        where = origin.host if origin.netns in (None, "root") else f"{origin.host}/{origin.netns}"
+        claim = f"the RST came from {where}:{origin.device}: {origin.why}"
+    links = [Link(claim, Basis.OBSERVED, case.ages.all(origin.sighting))]
     for visit in case.hop.visits if case.hop is not None else ():
         if visit.answered:
             links += [
@@ -225,58 +162,6 @@ def _assumptions(case: Case) -> tuple[str, ...]:
     return tuple(dict.fromkeys(texts))
 
 
-def _unknown(
-    case: Case, explanation: Explanation | None, status: Status
-) -> tuple[tuple[str, ...], tuple[Next, ...]]:
-    proved = explanation is not None and explanation.cause.confidence is Confidence.PROVED
-    if proved or (status is Status.HEALTHY and case.story is not None):
-        return (), ()
-    texts: list[str] = list(explanation.gaps) if explanation is not None else list(case.walk.unknown)
-    commands: list[Next] = []
-    for netns in _concerned(case):
-        for text, command in missing_of(netns, "the model needs it to walk the connection"):
-            texts.append(text)
-            commands.append(command)
-    for text, command in partial_views(case.bundle.snapshot, str(case.question.destination)):
-        texts.append(text)
-        commands.append(command)
-    if explanation is None and status is Status.UNDETERMINED:
-        texts.append(_undecided(case))
-        commands.extend(_ask_for_more(case))
-    return tuple(dict.fromkeys(texts)), tuple(dict.fromkeys(commands))
-
-
-def _concerned(case: Case) -> list[Netns]:
-    """The namespace that sent the RST first, then every other one that captures were taken in."""
-    places = [(case.origin.host, case.origin.netns)] if case.origin is not None else []
-    places += [(c.tap.host, c.tap.netns) for c in case.bundle.captures]
-    found = []
-    for host, name in dict.fromkeys(places):
-        if host is not None and name is not None:
-            found.append(case.bundle.snapshot.netns(host, name) or Netns(host, name))
-    return found
-
-
-def _undecided(case: Case) -> str:
-    seen = "" if case.story is None else f"observed: {case.story.fate}; "
-    return (
-        f"{seen}predicted: {case.walk.fate} ({case.walk.why}); no cause that bothways knows explains it yet"
-    )
-
-
-def _ask_for_more(case: Case) -> Iterator[Next]:
-    origin = case.origin
-    if origin is not None and origin.host is not None:
-        prefix = "" if origin.netns in (None, "root") else f"ip netns exec {origin.netns} "
-        filter_ = f"host {case.question.source} and port {case.question.destination_port}"
-        yield Next(origin.host, f"{prefix}tcpdump -ni any '{filter_}'", "to see what drew the RST")
-        yield Next(origin.host, f"{prefix}ss -tan", "to see whether a socket there sent it")
-    elif not case.bundle.captures:
-        filter_ = f"host {case.question.source} and port {case.question.destination_port}"
-        for host in list(case.bundle.snapshot.hosts)[:3]:
-            yield Next(host, f"tcpdump -ni any '{filter_}'", "no capture shows the connection")
-
-
 def _accounted(case: Case) -> Accounted:
     if case.story is None:
         return Accounted(0)
@@ -289,7 +174,7 @@ def _accounted(case: Case) -> Accounted:
         if case.walk.fate is case.story.fate
         and (t.way, t.flags) not in predicted
         and t not in replayed
-        and t is not case.story.reset
+        and t is not case.story.rst
         and t.flags.value & 0x07
     ]
     return Accounted(

@@ -16,7 +16,6 @@ from bothways.diagnose.flip import Flip, without_address, without_flow
 from bothways.diagnose.mechanism import Mechanism
 from bothways.diagnose.owners import NetnsOwner
 from bothways.facts.diagnosis import Culprit, Fate
-from bothways.facts.span import Span
 from bothways.model.world import Observed, Replay, walk
 
 __all__ = ["culprits_of"]
@@ -35,7 +34,7 @@ def culprits_of(case: Case, mechanism: Mechanism, bypass: Bypass) -> tuple[Culpr
             continue
         flip = without_address(case.bundle.snapshot, owner.netns, owner.device, case.owners.address)
         if not walked or _lives(case, flip, dropped=owner):
-            found.extend(_owner_culprits(case, owner))
+            found.extend(_owner_culprits(case, owner, mechanism))
     return tuple(found)
 
 
@@ -63,7 +62,8 @@ def _flow_culprit(case: Case, at: FlowAt) -> Culprit:
     )
 
 
-def _owner_culprits(case: Case, owner: NetnsOwner) -> list[Culprit]:
+def _owner_culprits(case: Case, owner: NetnsOwner, mechanism: Mechanism) -> list[Culprit]:
+    """The claim to the address: where it is held, and the rules that the SYN met and the ACK did not."""
     where = f"{owner.netns.name} {owner.device.name}" if owner.netns.name != "root" else owner.device.name
     address = Culprit(
         "address",
@@ -72,17 +72,22 @@ def _owner_culprits(case: Case, owner: NetnsOwner) -> list[Culprit]:
         f"{case.owners.address} on {owner.device.name}",
         case.ages.of(owner.span),
     )
-    rules = [span for span in owner.rules if _translates(span)]
+    asked = {
+        span
+        for step in (mechanism.translated, mechanism.untranslated)
+        for span in (() if step is None else step.evidence)
+    }
+    rules = [rule for rule in owner.rules if rule.span in asked]
     return [
         address,
         *(
             Culprit(
-                "iptables", owner.netns.host, f"{owner.netns.name} nat", span.text.strip(), case.ages.of(span)
+                "iptables",
+                owner.netns.host,
+                f"{owner.netns.name} {rule.table} {rule.chain}",
+                rule.span.text.strip(),
+                case.ages.of(rule.span),
             )
-            for span in rules
+            for rule in rules
         ),
     ]
-
-
-def _translates(span: Span) -> bool:
-    return "DNAT" in span.text and "PREROUTING" in span.text

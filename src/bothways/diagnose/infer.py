@@ -17,10 +17,10 @@ from bothways.facts.address import IPAddress, Mac, network
 from bothways.facts.device import Device, InterfaceAddress
 from bothways.facts.dump import Dump
 from bothways.facts.iptables import AddressRange, Chain, Match, Rule, Table, Target
+from bothways.facts.packet import Flag
 from bothways.facts.route import NextHop, Route
 from bothways.facts.sighting import Sighting
 from bothways.facts.snapshot import Netns
-from bothways.facts.span import Span
 from bothways.facts.trajectory import Connection, Way
 
 __all__ = ["Completed", "complete", "sightings_in"]
@@ -86,7 +86,7 @@ def _answered_for(
         first = trajectory.sightings[0]
         ip = first.packet.ip
         made_here = first is inside[0] and first.device == name
-        if trajectory.way is Way.REPLY and "R" in str(first.packet) and made_here and ip is not None:
+        if trajectory.way is Way.REPLY and trajectory.flags & Flag.RST and made_here and ip is not None:
             yield InterfaceAddress(ip.src, ip.src.max_prefixlen, first.span)
 
 
@@ -160,9 +160,3 @@ def _left(seen: list[tuple[int, list[Sighting]]]) -> Iterator[tuple[IPAddress, S
                 yield last.packet.ip.src, last
         if first.packet.ip is not None and first is not last:
             yield first.packet.ip.src, first
-
-
-def spans_of(completed: Completed) -> tuple[Span, ...]:
-    """Where the inferred facts come from."""
-    rules = (r for t in completed.netns.iptables or () for c in t.chains.values() for r in c.rules)
-    return tuple(rule.span for rule in rules)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from bothways.diagnose.flip import nat_rules_for
 from bothways.facts.address import IPAddress, mac_to_int
 from bothways.facts.device import Device
+from bothways.facts.iptables import Rule
 from bothways.facts.openflow import Action, Bridge, Flow
 from bothways.facts.snapshot import Netns, Snapshot
 from bothways.facts.span import Span
@@ -27,7 +28,7 @@ class NetnsOwner:
     netns: Netns
     device: Device
     span: Span
-    rules: tuple[Span, ...]
+    rules: tuple[Rule, ...]
 
     @property
     def label(self) -> str:
@@ -82,7 +83,11 @@ class Owners:
     @property
     def spans(self) -> tuple[Span, ...]:
         """The lines that make them owners."""
-        spans = [span for owner in self.namespaces for span in (owner.span, *owner.rules[:1])]
+        spans = [
+            span
+            for owner in self.namespaces
+            for span in (owner.span, *(rule.span for rule in owner.rules[:1]))
+        ]
         spans += [flow.span for owner in self.switches for flow in owner.flows]
         return tuple(dict.fromkeys(spans))
 
@@ -90,7 +95,7 @@ class Owners:
 def owners_of(snapshot: Snapshot, address: IPAddress) -> Owners:
     """Find every owner of an address in a snapshot."""
     namespaces = tuple(
-        NetnsOwner(netns, device, held.span, tuple(r.span for r in nat_rules_for(netns, address)))
+        NetnsOwner(netns, device, held.span, tuple(nat_rules_for(netns, address)))
         for netns, device, held in snapshot.owners_of(address)
     )
     gateways = {

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from bothways.correlate import find
 from bothways.diagnose.symptom import Story, read_story
+from bothways.facts.packet import ICMP, ICMP6, TCP, UDP
 from bothways.facts.question import Question
 from bothways.facts.trajectory import Connection
 
 __all__ = ["pick", "question_of"]
+
+_NAMES: Final = {TCP: "tcp", UDP: "udp", ICMP: "icmp", ICMP6: "icmp"}
 
 
 def pick(
@@ -18,7 +23,7 @@ def pick(
 
     Without a question the worst broken connection is taken, the earliest of equals.
     """
-    stories = [read_story(connection) for connection in connections if connection.protocol == "tcp"]
+    stories = [read_story(connection) for connection in connections if connection.protocol == TCP]
     ranked = sorted(stories, key=lambda story: story.rank)
     if question is None:
         return (ranked[0], tuple(ranked[1:])) if ranked else (None, ())
@@ -33,7 +38,9 @@ def pick(
 def question_of(story: Story) -> Question:
     """The question that a story answers: its connection, as the client named it."""
     client, server = story.connection.client, story.connection.server
-    return Question(story.connection.protocol, client.address, server.address, server.port, client.port)
+    return Question(
+        _NAMES[story.connection.protocol], client.address, server.address, server.port, client.port
+    )
 
 
 def _asked(connection: Connection, question: Question) -> bool:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from bothways.diagnose.evidence import Ages
 from bothways.facts.diagnosis import Fate, Symptom
-from bothways.facts.packet import NO_FLAGS, Flag
+from bothways.facts.packet import NO_FLAGS, Flag, Tcp
 from bothways.facts.trajectory import Connection, Trajectory, Way
 
 __all__ = ["Story", "read_story", "symptoms"]
 
 _WORST = (Fate.RESET, Fate.REFUSED, Fate.TIMEOUT, Fate.STALL, Fate.UNKNOWN, Fate.WORKS)
+_HALF: Final = 1 << 31
+_WORD: Final = 1 << 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +23,8 @@ class Story:
     """
     A connection as it was observed.
 
-    :param reset: the first RST of the connection, whoever sent it; None if there is none.
+    :param reset: the first RST that was sent to the client, None if there is none.
+    :param withdrawn: the first RST that the client sent, None if there is none.
     :param synack: the first SYN/ACK, *syn* the first SYN, *ack* the first bare ACK of the client.
     """
 
@@ -29,11 +34,17 @@ class Story:
     synack: Trajectory | None
     ack: Trajectory | None
     reset: Trajectory | None
+    withdrawn: Trajectory | None = None
 
     @property
     def rank(self) -> int:
         """0 is the worst."""
         return _WORST.index(self.fate) if self.fate in _WORST else len(_WORST)
+
+    @property
+    def rst(self) -> Trajectory | None:
+        """The RST whose author is asked for: the one that the client received, else the client's own."""
+        return self.reset or self.withdrawn
 
 
 def read_story(connection: Connection) -> Story:
@@ -42,21 +53,26 @@ def read_story(connection: Connection) -> Story:
     syn = _first(both, Way.ORIGINAL, Flag.SYN, without=Flag.ACK)
     synack = _first(both, Way.REPLY, Flag.SYN | Flag.ACK)
     ack = _first(both, Way.ORIGINAL, Flag.ACK, without=Flag.SYN | Flag.RST | Flag.FIN)
-    reset = next((t for t in both if t.flags & Flag.RST), None)
-    fate = _fate(both, syn, synack, ack, reset)
-    return Story(connection, fate, syn, synack, ack, reset)
+    reset = _first(both, Way.REPLY, Flag.RST)
+    withdrawn = _first(both, Way.ORIGINAL, Flag.RST)
+    story = Story(connection, Fate.UNKNOWN, syn, synack, ack, reset, withdrawn)
+    return Story(connection, _fate(story), syn, synack, ack, reset, withdrawn)
 
 
 def symptoms(story: Story, ages: Ages) -> tuple[Symptom, ...]:
     """What the client felt, in words; none where the connection works."""
-    at = ages.all(*(story.reset.sightings if story.reset is not None else ()))
     client, server = story.connection.client, story.connection.server
+    rst = ages.all(*(story.rst.sightings if story.rst is not None else ()))
     silent = ages.all(*(t.sightings[0] for t in story.connection.trajectories if t.flags == Flag.SYN))
+    repeated = ages.all(*(t.sightings[0] for t in story.connection.trajectories if _repeats(t)))
+    if story.fate is Fate.RESET and story.reset is None:
+        text = f"{client} was connected to {server} and reset the connection itself"
+        return (Symptom("reset", text, rst),)
     texts = {
-        Fate.RESET: ("reset", f"{client} was connected to {server} and received a RST", at),
-        Fate.REFUSED: ("refused", f"{client} asked {server} for a connection and received a RST", at),
-        Fate.TIMEOUT: ("timeout", f"{client} asked {server} for a connection and received no answer", silent),
-        Fate.STALL: ("stall", f"{client} and {server} shook hands, then data did not pass", ()),
+        Fate.RESET: ("reset", f"{client} was connected to {server} and received a RST", rst),
+        Fate.REFUSED: ("refused", f"{client} asked {server} for a connection and received a RST", rst),
+        Fate.TIMEOUT: ("timeout", f"{client} asked {server} for a connection and {_lack(story)}", silent),
+        Fate.STALL: ("stall", f"{client} and {server} shook hands, then data did not pass", repeated),
     }
     if story.fate not in texts:
         return ()
@@ -64,26 +80,30 @@ def symptoms(story: Story, ages: Ages) -> tuple[Symptom, ...]:
     return (Symptom(code, text, evidence),)
 
 
-def _fate(
-    both: tuple[Trajectory, ...],
-    syn: Trajectory | None,
-    synack: Trajectory | None,
-    ack: Trajectory | None,
-    reset: Trajectory | None,
-) -> Fate:
+def _lack(story: Story) -> str:
+    if story.synack is None:
+        return "received no answer"
+    return "a SYN/ACK was sent, but the client never acknowledged one"
+
+
+def _fate(story: Story) -> Fate:
+    both = story.connection.trajectories
+    opened = story.synack is not None or story.ack is not None
     data = {t.way for t in both if _carries_data(t)}
-    if reset is not None and not _closes(reset, both):
-        return Fate.RESET if synack is not None or ack is not None or data else Fate.REFUSED
-    if data == {Way.ORIGINAL, Way.REPLY} or (data and ack is not None and synack is not None):
+    if story.reset is not None and not _closes(story.reset, both):
+        return Fate.RESET if opened or data else Fate.REFUSED
+    stuck = [way for way in data if _stuck(way, both)]
+    if stuck:
+        return Fate.STALL
+    if data == {Way.ORIGINAL, Way.REPLY} or any(_taken(way, both) for way in data):
         return Fate.WORKS
-    finished = {t.way for t in both if t.flags & Flag.FIN}
-    if synack is not None and ack is not None and finished:
+    if story.synack is not None and story.ack is not None and any(t.flags & Flag.FIN for t in both):
         return Fate.WORKS
-    if syn is not None and synack is None:
+    if story.ack is None and (story.syn is not None or story.synack is not None) and not data:
         return Fate.TIMEOUT
-    if synack is not None and ack is None:
-        return Fate.TIMEOUT
-    return Fate.STALL if _repeated(both) else Fate.UNKNOWN
+    if story.withdrawn is not None and opened and not _closes(story.withdrawn, both):
+        return Fate.RESET
+    return Fate.STALL if any(_repeats(t) for t in both) else Fate.UNKNOWN
 
 
 def _closes(reset: Trajectory, both: tuple[Trajectory, ...]) -> bool:
@@ -92,13 +112,54 @@ def _closes(reset: Trajectory, both: tuple[Trajectory, ...]) -> bool:
     return any(t.flags & Flag.FIN for t in both[:index])
 
 
-def _repeated(both: tuple[Trajectory, ...]) -> bool:
-    return any(t.retransmission_of is not None for t in both)
+def _repeats(trajectory: Trajectory) -> bool:
+    return trajectory.retransmission_of is not None
+
+
+def _stuck(way: Way, both: tuple[Trajectory, ...]) -> bool:
+    """True if the last data of one side was sent again and the other side never took it."""
+    last = [t for t in both if t.way is way and _carries_data(t)]
+    return bool(last) and _repeats(last[-1]) and not _acknowledged(last[-1], both)
+
+
+def _taken(way: Way, both: tuple[Trajectory, ...]) -> bool:
+    """True if the other side acknowledged the last data of one side."""
+    last = [t for t in both if t.way is way and _carries_data(t)]
+    return bool(last) and _acknowledged(last[-1], both)
+
+
+def _acknowledged(data: Trajectory, both: tuple[Trajectory, ...]) -> bool:
+    """
+    True if the other side sent an ACK for it afterwards.
+
+    Where the captures show no numbers, any later ACK of the other side counts.
+    """
+    end = _end(data)
+    later = both[both.index(data) + 1 :]
+    answers = [t for t in later if t.way is not data.way and t.flags & Flag.ACK]
+    if end is None:
+        return bool(answers)
+    return any((ack - end) % _WORD < _HALF for ack in _numbers(answers))
+
+
+def _end(data: Trajectory) -> int | None:
+    """The sequence number right behind the data of a segment."""
+    for tcp in _tcp(data):
+        if tcp.seq is not None and tcp.length:
+            return (tcp.seq + tcp.length) % _WORD
+    return None
+
+
+def _numbers(answers: Iterable[Trajectory]) -> list[int]:
+    return [tcp.ack for t in answers for tcp in _tcp(t)[:1] if tcp.ack is not None]
+
+
+def _tcp(trajectory: Trajectory) -> list[Tcp]:
+    return [s.packet.tcp for s in trajectory.sightings if s.packet.tcp is not None]
 
 
 def _carries_data(trajectory: Trajectory) -> bool:
-    lengths = [s.packet.tcp.length for s in trajectory.sightings if s.packet.tcp is not None]
-    return any(lengths) or bool(trajectory.flags & Flag.PSH)
+    return any(tcp.length for tcp in _tcp(trajectory)) or bool(trajectory.flags & Flag.PSH)
 
 
 def _first(

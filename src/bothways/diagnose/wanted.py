@@ -1,14 +1,16 @@
-"""Which dumps are missing, what is unknown without them, and the command that would supply each."""
+"""What is unknown: dumps that are missing, filtered views, and the command that would supply each."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Final
 
-from bothways.facts.diagnosis import Next
+from bothways.diagnose.case import Case
+from bothways.diagnose.verdict import Explanation
+from bothways.facts.diagnosis import Confidence, Next, Status
 from bothways.facts.snapshot import Host, Netns, Snapshot
 
-__all__ = ["missing_of", "partial_views"]
+__all__ = ["wanted"]
 
 #: field of Netns -> (what is not known without it, the command that shows it)
 _DUMPS: Final = {
@@ -21,9 +23,44 @@ _DUMPS: Final = {
     "sockets": ("listening sockets", "ss -tlnp"),
     "sysctls": ("sysctls", "sysctl -a"),
 }
+#: hosts that are asked for a capture where there is none
+_MOST_CAPTURES: Final = 3
 
 
-def missing_of(netns: Netns, why: str) -> Iterator[tuple[str, Next]]:
+def wanted(
+    case: Case, explanation: Explanation | None, status: Status
+) -> tuple[tuple[str, ...], tuple[Next, ...]]:
+    """What keeps the verdict from being proved, one sentence each, and what to run for it."""
+    proved = explanation is not None and explanation.cause.confidence is Confidence.PROVED
+    if proved or (status is Status.HEALTHY and case.story is not None):
+        return (), ()
+    texts: list[str] = list(explanation.gaps) if explanation is not None else list(case.walk.unknown)
+    commands: list[Next] = []
+    for netns in _concerned(case):
+        for text, command in _missing(netns, "the model needs it to walk the connection"):
+            texts.append(text)
+            commands.append(command)
+    for text, command in _partial_views(case.bundle.snapshot, str(case.question.destination)):
+        texts.append(text)
+        commands.append(command)
+    if explanation is None and status is Status.UNDETERMINED:
+        texts.append(_undecided(case))
+        commands.extend(_more(case))
+    return tuple(dict.fromkeys(texts)), tuple(dict.fromkeys(commands))
+
+
+def _concerned(case: Case) -> list[Netns]:
+    """The namespace that sent the RST first, then every other one that captures were taken in."""
+    places = [(case.origin.host, case.origin.netns)] if case.origin is not None else []
+    places += [(c.tap.host, c.tap.netns) for c in case.bundle.captures]
+    found = []
+    for host, name in dict.fromkeys(places):
+        if host is not None and name is not None:
+            found.append(case.bundle.snapshot.netns(host, name) or Netns(host, name))
+    return found
+
+
+def _missing(netns: Netns, why: str) -> Iterator[tuple[str, Next]]:
     """What was not collected of a namespace: a sentence, and what to run."""
     for name, (what, command) in _DUMPS.items():
         if getattr(netns, name) is None:
@@ -34,7 +71,7 @@ def missing_of(netns: Netns, why: str) -> Iterator[tuple[str, Next]]:
             )
 
 
-def partial_views(snapshot: Snapshot, address: str) -> Iterator[tuple[str, Next]]:
+def _partial_views(snapshot: Snapshot, address: str) -> Iterator[tuple[str, Next]]:
     """Filtered flow dumps, and bridges whose flows nobody dumped."""
     for host in snapshot.hosts.values():
         yield from _of_switch(host, address)
@@ -57,3 +94,23 @@ def _of_switch(host: Host, address: str) -> Iterator[tuple[str, Next]]:
                 ),
                 Next(host.name, command, "the filter hides flows"),
             )
+
+
+def _undecided(case: Case) -> str:
+    seen = "" if case.story is None else f"observed: {case.story.fate}; "
+    return (
+        f"{seen}predicted: {case.walk.fate} ({case.walk.why}); no cause that bothways knows explains it yet"
+    )
+
+
+def _more(case: Case) -> Iterator[Next]:
+    """Commands that would show what drew a RST, or what becomes of a connection that no capture shows."""
+    origin = case.origin
+    filter_ = f"host {case.question.source} and port {case.question.destination_port}"
+    if origin is not None and origin.host is not None:
+        prefix = "" if origin.netns in (None, "root") else f"ip netns exec {origin.netns} "
+        yield Next(origin.host, f"{prefix}tcpdump -ni any '{filter_}'", "to see what drew the RST")
+        yield Next(origin.host, f"{prefix}ss -tan", "to see whether a socket there sent it")
+    elif not case.bundle.captures:
+        for host in list(case.bundle.snapshot.hosts)[:_MOST_CAPTURES]:
+            yield Next(host, f"tcpdump -ni any '{filter_}'", "no capture shows the connection")

@@ -127,23 +127,21 @@ def _author(case: Case, mechanism: Mechanism) -> Author:
             mechanism.host,
             mechanism.netns,
             origin.device or device,
-            _function(case, function),
-            "trace" if _stacked(case, "tcp_v4_send_reset", "tcp_v6_send_reset") else "model",
+            function,
+            "model",
         )
     frame = None if origin is None else case.ages.of(origin.sighting.span)
     ingress = mechanism.invalid.place.device or device
     return Author("rst", frame, mechanism.host, mechanism.netns, ingress, function, "model")
 
 
-def _function(case: Case, predicted: str | None) -> str | None:
-    spans = _stacked(case, "tcp_v4_send_reset", "tcp_v6_send_reset")
-    if spans:
-        return spans[0].text.split("]")[-1].strip().split("+")[0] or predicted
-    return predicted
-
-
 def _stacked(case: Case, *functions: str) -> tuple[Span, ...]:
-    """Frames of recorded call stacks that show a function."""
+    """
+    Frames of recorded call stacks that show a function.
+
+    Stacks carry the time since boot, captures that of the day: nothing ties them to the same packet. They
+    illustrate a link, whose basis stays what it is without them.
+    """
     return tuple(
         frame.span
         for stack in case.bundle.stacks
@@ -182,6 +180,7 @@ def _chain(case: Case, mechanism: Mechanism, bypass: Bypass) -> tuple[Link, ...]
                 None if opened is None else opened.left,
                 events,
                 () if translated is None else translated.evidence,
+                _stacked(case, "ip_forward"),
             ),
         ),
         Link(
@@ -203,7 +202,8 @@ def _chain(case: Case, mechanism: Mechanism, bypass: Bypass) -> tuple[Link, ...]
             ),
         ),
         Link(
-            f"{case.question.destination} is an address of {mechanism.label} itself: the packet was delivered locally",
+            f"{case.question.destination} is an address of {mechanism.label} itself: "
+            "the packet was delivered locally",
             Basis.CONFIG,
             ages.all(_local(case, mechanism), _stacked(case, "ip_local_deliver", "ip_local_deliver_finish")),
         ),
