@@ -36,7 +36,7 @@ FORBIDDEN = {
     "work that was left for later": r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X)\b",
 }
 TEXT = frozenset({"", ".cfg", ".css", ".html", ".j2", ".json", ".lock", ".md", ".py", ".sh", ".toml", ".txt"})
-NOT_OURS = frozenset({".git", ".venv", "__pycache__", "build", "dist", "node_modules"})
+NOT_OURS = frozenset({".git", ".hypothesis", ".venv", "__pycache__", "build", "dist", "node_modules"})
 
 
 def name(path: Path) -> str:

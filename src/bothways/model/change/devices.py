@@ -2,8 +2,8 @@
 Devices, addresses and sysctls of a namespace after a change.
 
 An address that goes takes its local route with it, and the connected route of its prefix if it was the last
-one of that prefix on the device (``net/ipv4/fib_frontend.c``, ``fib_del_ifaddr``). A device that goes takes its
-routes and neighbours too.
+one of that prefix on the device (``net/ipv4/fib_frontend.c``, ``fib_del_ifaddr``). A device that goes
+takes its routes and neighbours too.
 """
 
 from __future__ import annotations

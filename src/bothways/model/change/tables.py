@@ -72,7 +72,7 @@ def change_neighbour(netns: Netns, edit: NeighbourEdit) -> Netns:
 
 
 def change_conntrack(netns: Netns, edit: ConntrackEdit) -> Netns:
-    """Forget the entries that the filters admit; that none fits is no error: a walk starts without its own."""
+    """Forget the entries that the filters admit; none fits is no error: a walk starts without its own."""
     if netns.conntrack is None:
         return netns
     rows = tuple(e for e in netns.conntrack if not _forgotten(edit, e))

@@ -20,12 +20,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Final
 
 from bothways.facts.packet import Flag
 from bothways.facts.trajectory import Way
 
-__all__ = ["CELLS", "Cell", "Go", "Ignore", "Invalid", "Segment", "TcpState", "cell_name", "log_words", "segment"]
+__all__ = [
+    "CELLS",
+    "Cell",
+    "Go",
+    "Ignore",
+    "Invalid",
+    "Segment",
+    "TcpState",
+    "cell_name",
+    "log_words",
+    "segment",
+]
 
 
 class TcpState(StrEnum):
@@ -78,6 +90,7 @@ class Invalid:
 Cell = Go | Ignore | Invalid
 
 
+@cache
 def segment(flags: Flag) -> Segment:
     """Classify a segment: RST outranks SYN outranks FIN outranks ACK."""
     if flags & Flag.RST:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum, auto
+from functools import cache
 from typing import Final
 
 from bothways.facts.packet import Flag, Tcp
@@ -68,7 +69,11 @@ class Ruling(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TcpSettings:
-    """Sysctls below ``net.netfilter.nf_conntrack_tcp_``."""
+    """
+    Sysctls below ``net.netfilter.nf_conntrack_tcp_``.
+
+    :param ignore_invalid_rst: a RST that is too old is not refused; it ends nothing that is established.
+    """
 
     loose: bool = True
     ignore_invalid_rst: bool = False
@@ -81,7 +86,7 @@ class Judgement:
 
     :param before: state of the entry that met the segment, *after* the state it has now.
     :param why: for refused and ignored segments, the sentence for the user; else empty.
-    :param log: what the kernel prints where ``nf_conntrack_log_invalid`` is on; *log_before_5_14* before that.
+    :param log: what the kernel prints where ``nf_conntrack_log_invalid`` is on; *log_before_5_14* earlier.
     :param destroy: the entry goes at once.
     :param assured: the entry has seen enough to be ASSURED.
     """
@@ -127,6 +132,7 @@ class TcpMemory:
                 self.highest_ack[way] = tcp.ack
 
 
+@cache
 def possible_flags(flags: Flag) -> bool:
     """
     True for flags that a TCP can send; the kernel refuses all others before it looks at the state.
@@ -168,24 +174,16 @@ def judge(
     after = TcpState.SYN_RECV if isinstance(cell, Ignore) else cell.state
     if before is TcpState.LAST_ACK and after is TcpState.TIME_WAIT and _challenge(memory, way):
         memory.expects_challenge = False
-        return Judgement(Ruling.IGNORED, before, before, name, _CHALLENGED, "nf_ct_proto_6: challenge-ack ignored")
+        return Judgement(Ruling.IGNORED, before, before, name, _CHALLENGED, _LOG_CHALLENGE)
     if seg is Segment.RST:
-        match _reset(memory, way, tcp, assured=assured):
-            case _Reset.STALE if not settings.ignore_invalid_rst:
-                return Judgement(Ruling.INVALID, before, before, name, _STALE_RST, "nf_ct_proto_6: invalid rst")
+        match _reset(memory, way, tcp, settings, assured=assured):
+            case _Reset.STALE:
+                return Judgement(Ruling.INVALID, before, before, name, _STALE_RST, _LOG_STALE_RST)
             case _Reset.INEXACT:
                 after = before
             case _:
                 pass
-    if after is TcpState.SYN_SENT2:
-        memory.simultaneous = True
-    if after is TcpState.SYN_RECV and seg is Segment.ACK and way is Way.REPLY and memory.simultaneous:
-        after = TcpState.ESTABLISHED
-    if after is TcpState.FIN_WAIT and before is not after:
-        memory.closing = True
-    memory.acknowledge(tcp, way)
-    memory.remember(tcp, seg, way)
-    memory.state = after
+    after = _move(memory, way, tcp, before, after, seen_reply=seen_reply)
     return Judgement(
         Ruling.VALID,
         before,
@@ -199,6 +197,8 @@ def judge(
     )
 
 
+_LOG_CHALLENGE: Final = "nf_ct_proto_6: challenge-ack ignored"
+_LOG_STALE_RST: Final = "nf_ct_proto_6: invalid rst"
 _NOT_LOOSE: Final = "no SYN passed here and nf_conntrack_tcp_loose=0 forbids to pick up a running connection"
 _TOO_EARLY: Final = "a SYN for a closed connection that is still in the table: left to the peer to answer"
 _CHALLENGED: Final = "an ACK that objects to a SYN (RFC 5961), not one that acknowledges the last FIN"
@@ -212,6 +212,25 @@ def _ignore(memory: TcpMemory, way: Way, tcp: Tcp, cell: Ignore) -> Judgement:
         memory.expects_challenge = before is TcpState.LAST_ACK
     name = cell_name(before, way, seg)
     return Judgement(Ruling.IGNORED, before, before, name, cell.why, *_ignored_words(before, way, seg))
+
+
+def _move(
+    memory: TcpMemory, way: Way, tcp: Tcp, before: TcpState, after: TcpState, *, seen_reply: bool
+) -> TcpState:
+    """Let a valid segment move the memory; return where it ends."""
+    seg = segment(tcp.flags)
+    if after is TcpState.SYN_SENT2:
+        memory.simultaneous = True
+    if after is TcpState.SYN_RECV and seg is Segment.ACK and way is Way.REPLY and memory.simultaneous:
+        after = TcpState.ESTABLISHED
+    if after is TcpState.FIN_WAIT and before is not after:
+        memory.closing = True
+    if way is Way.REPLY or seen_reply or not tcp.ack:
+        # Picked up midway, the first side acknowledges what was not seen: not remembered.
+        memory.acknowledge(tcp, way)
+    memory.remember(tcp, seg, way)
+    memory.state = after
+    return after
 
 
 def _ignored_words(state: TcpState, way: Way, seg: Segment) -> tuple[str, str]:
@@ -245,14 +264,14 @@ class _Reset(Enum):
     INEXACT = auto()  # inside the window, not at its edge: the peer will object, so nothing ends
 
 
-def _reset(memory: TcpMemory, way: Way, tcp: Tcp, *, assured: bool) -> _Reset:
+def _reset(memory: TcpMemory, way: Way, tcp: Tcp, settings: TcpSettings, *, assured: bool) -> _Reset:
     known = memory.highest_ack.get(_other(way))
     if memory.state in _ENDING or memory.last is Segment.SYN or known is None or tcp.seq is None:
         return _Reset.TAKEN
     established = assured and memory.state is TcpState.ESTABLISHED
     if tcp.seq == 0 and not established:
         return _Reset.TAKEN  # answers a SYN that was let through before
-    if _before(tcp.seq, known):
+    if _before(tcp.seq, known) and not settings.ignore_invalid_rst:
         return _Reset.STALE
     train = memory.last is Segment.ACK and memory.last_way is way and tcp.seq == memory.last_end
     return _Reset.INEXACT if established and tcp.seq != known and not train else _Reset.TAKEN

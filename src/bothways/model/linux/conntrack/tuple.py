@@ -13,7 +13,7 @@ from typing import Final
 
 from bothways.facts.address import Endpoint
 from bothways.facts.conntrack import Tuple
-from bothways.facts.packet import ICMP, ICMP6, Packet
+from bothways.facts.packet import ICMP, ICMP6, TCP, UDP, Packet
 
 __all__ = ["ICMP_ERRORS", "ICMP_QUERIES", "inverse", "is_icmp_error", "quoted", "readdressed", "tuple_of"]
 
@@ -27,6 +27,8 @@ ICMP_ERRORS: Final[Mapping[int, frozenset[int]]] = {
     ICMP: frozenset({3, 4, 5, 11, 12}),
     ICMP6: frozenset({1, 2, 3, 4, 137}),
 }
+#: Protocols whose tuple needs more than addresses.
+_WITH_HEADER: Final = frozenset({TCP, UDP, ICMP, ICMP6})
 _ANSWERED_BY: Final = {
     protocol: {**pairs, **{answer: query for query, answer in pairs.items()}}
     for protocol, pairs in ICMP_QUERIES.items()
@@ -44,6 +46,8 @@ def tuple_of(packet: Packet) -> Tuple | None:
     if packet.icmp is not None:
         icmp = packet.icmp
         return Tuple(ip.protocol, ip.src, ip.dst, icmp.id or 0, 0, icmp.type, icmp.code)
+    if ip.protocol in _WITH_HEADER:
+        return None
     return Tuple(ip.protocol, ip.src, ip.dst)
 
 

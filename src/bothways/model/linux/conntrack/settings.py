@@ -1,0 +1,70 @@
+"""
+The tracker's sysctls of one namespace.
+
+What the dump does not hold is taken at Linux' default, and said to be when it decides something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from bothways.facts.choice import Assumption, Oracle
+from bothways.facts.snapshot import Netns
+from bothways.facts.span import Span
+from bothways.model.linux.conntrack.tcp_memory import TcpSettings
+from bothways.model.linux.conntrack.timeouts import DEFAULTS
+from bothways.model.linux.settings import command
+
+__all__ = ["Settings"]
+
+_PREFIX: Final = "net.netfilter."
+_SWITCHES: Final[Mapping[str, int]] = MappingProxyType(
+    {
+        "nf_conntrack_checksum": 1,
+        "nf_conntrack_tcp_loose": 1,
+        "nf_conntrack_tcp_be_liberal": 0,
+        "nf_conntrack_tcp_ignore_invalid_rst": 0,
+    }
+)
+
+
+class Settings:
+    """Values by the sysctl's name without ``net.netfilter.``; only names of the tables are known."""
+
+    def __init__(self, netns: Netns, oracle: Oracle) -> None:
+        self._oracle = oracle
+        self._netns = netns
+        self._defaults = {**DEFAULTS, **_SWITCHES}
+        self._read: dict[str, tuple[int, Span]] = {}
+        for row in netns.sysctls or ():
+            name = row.name.replace("/", ".").removeprefix(_PREFIX)
+            if name in self._defaults and row.value.strip().isdecimal():
+                self._read[name] = (int(row.value), row.span)
+        #: What the judgement of a segment hangs on.
+        self.tcp = TcpSettings(
+            loose=bool(self.value("nf_conntrack_tcp_loose")),
+            ignore_invalid_rst=bool(self.value("nf_conntrack_tcp_ignore_invalid_rst")),
+        )
+
+    def value(self, name: str) -> int:
+        """The value in force: what the dump says, else the default."""
+        found = self._read.get(name)
+        return self._defaults[name] if found is None else found[0]
+
+    def takes_for_granted(self, text: str, missing: str) -> None:
+        """Say what no dump shows and a judgement rests on; *missing* is the command that would show it."""
+        self._oracle.assume(
+            Assumption(f"{text} ({self._netns.label})", missing=command(self._netns, missing))
+        )
+
+    def relied_on(self, name: str) -> tuple[Span, ...]:
+        """Say that a value decided: the line that it was read from, or none and an assumption is noted."""
+        found = self._read.get(name)
+        if found is not None:
+            return (found[1],)
+        if name in self._defaults:
+            text = f"{name} is {self._defaults[name]} in {self._netns.label}, Linux' default"
+            self._oracle.assume(Assumption(text, missing=command(self._netns, f"sysctl {_PREFIX}{name}")))
+        return ()
