@@ -83,7 +83,7 @@ def in_walk(walk: Walk) -> Mechanism | None:
 
 def _read(host: str, netns: str, opening: Iterable[Step], refused: Iterable[Step]) -> Mechanism | None:
     first = [s for s in opening if (s.place.host, s.place.netns) == (host, netns)]
-    later = [s for s in refused if (s.place.host, s.place.netns) == (host, netns)]
+    later = _until_answered(s for s in refused if (s.place.host, s.place.netns) == (host, netns))
     tracked = _find(first, Did.TRACKED)
     invalid, reset = _find(later, Did.INVALID), _find(later, Did.ANSWERED)
     if tracked is None or invalid is None or reset is None or not _is_reset(reset.after):
@@ -99,6 +99,16 @@ def _read(host: str, netns: str, opening: Iterable[Step], refused: Iterable[Step
         local,
         reset,
     )
+
+
+def _until_answered(steps: Iterable[Step]) -> list[Step]:
+    """What was done to the packet itself: the steps of its answer follow the one in which that was made."""
+    own: list[Step] = []
+    for step in steps:
+        own.append(step)
+        if step.did is Did.ANSWERED:
+            break
+    return own
 
 
 def _find(steps: Iterable[Step], did: Did) -> Step | None:

@@ -62,9 +62,8 @@ class FlowOwner:
     @property
     def flows(self) -> tuple[Flow, ...]:
         """All of them, in the order of the tables."""
-        return tuple(
-            sorted({*self.inbound, *self.outbound, *self.responders}, key=lambda f: (f.table, -f.priority))
-        )
+        each = {flow.span: flow for flow in (*self.inbound, *self.outbound, *self.responders)}
+        return tuple(sorted(each.values(), key=lambda f: (f.table, -f.priority)))
 
 
 @dataclass(frozen=True, slots=True)

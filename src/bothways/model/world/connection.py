@@ -220,7 +220,8 @@ class _Conversation:
             self._after(MS, lambda: self._speak(end))
 
     def _close(self, end: End) -> None:
-        _, home = self._ends[end.local, end.peer]
+        # An answer to what this end just said may have closed it already.
+        _, home = self._ends.get((end.local, end.peer), (end, None))
         stack = None if home is None else self._network.stack(home.host, home.netns)
         if stack is not None:
             stack.close(end.local, end.peer)

@@ -1,0 +1,181 @@
+"""
+The walk of one table's chains for one packet.
+
+``ipt_do_table``: rules in order; a jump comes back behind itself, a goto does not; RETURN and the end of a
+chain go back to the caller; at the end of a built-in chain its policy decides. Where it cannot be told
+whether a rule matches, and it matters, both are walked: the oracle is asked, and the doubt is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from bothways.facts.choice import Freedom
+from bothways.facts.iptables import Chain, Match, Rule, Table, Target
+from bothways.facts.packet import Packet, flags_text
+from bothways.facts.span import Span
+from bothways.facts.step import Did
+from bothways.model.linux.buffer import Buffer
+from bothways.model.linux.hook import Hook
+from bothways.model.linux.iptables.matches import MATCHES, PASSING, VARYING, matches
+from bothways.model.linux.iptables.probe import Probe
+from bothways.model.linux.iptables.targets import IDLE, Effect, Resolver, Verdict, apply
+
+__all__ = ["Decision", "Listener", "traverse"]
+
+#: Deeper than iptables lets chains be nested; more is a dump that was pieced together.
+_DEPTH: Final = 64
+_WORDS: Final = 120
+
+
+class Listener(Protocol):
+    """Who is told what happens during a walk, and asked what cannot be told."""
+
+    def doubt(self, text: str) -> None:
+        """Hear of something that is not known or not modelled."""
+
+    def choose(self, key: str, options: list[str], *, freedom: Freedom, evidence: tuple[Span, ...]) -> str:
+        """Say which of the options happens."""
+
+    def changed(self, effect: Effect, rule: Rule, cell: str, before: Packet) -> None:
+        """Hear of a rule that changed the packet or what goes with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """
+    What a table decided.
+
+    :param effect: of the rule that decided; for a policy its verdict alone.
+    :param rule: None if the chain's policy decided.
+    :param cell: the chains that led there: ``nat/PREROUTING/neutron-l3-agent-PREROUTING``.
+    """
+
+    effect: Effect
+    rule: Rule | None
+    cell: str
+    evidence: tuple[Span, ...] = ()
+
+
+def traverse(
+    table: Table,
+    hook: Hook,
+    buffer: Buffer,
+    probe: Callable[[Buffer], Probe],
+    resolver: Resolver,
+    listener: Listener,
+) -> Decision:
+    """Walk a packet through the built-in chain of a hook. A table without that chain accepts."""
+    chain = table.chains.get(hook)
+    cell = f"{table.name}/{hook}"
+    if chain is None:
+        return Decision(Effect(Verdict.ACCEPT), None, cell)
+    walk = _Walk(table, hook, buffer, probe, resolver, listener)
+    found = walk.chain(chain, cell, 0)
+    if found is not None:
+        return found
+    if chain.policy == "DROP":
+        effect = Effect(Verdict.DROP, Did.DROPPED, f"the policy of {table.name} {hook} drops it")
+        return Decision(effect, None, cell, (chain.span,))
+    if chain.policy is None:
+        listener.doubt(f"the policy of {table.name} {hook} is not in the dump {chain.span.file}")
+    return Decision(Effect(Verdict.ACCEPT), None, cell, (chain.span,))
+
+
+@dataclass(slots=True)
+class _Walk:
+    table: Table
+    hook: Hook
+    buffer: Buffer
+    probe: Callable[[Buffer], Probe]
+    resolver: Resolver
+    listener: Listener
+
+    def chain(self, chain: Chain, cell: str, depth: int) -> Decision | None:
+        """Walk one chain; None if it goes back to its caller."""
+        if depth > _DEPTH:
+            self.listener.doubt(f"the chains of table {self.table.name} lead in a circle at {chain.name}")
+            return None
+        for rule in chain.rules:
+            if not self._holds(rule):
+                continue
+            target = rule.target
+            if target is None:
+                continue
+            if target.name == "RETURN":
+                return None
+            called = self.table.chains.get(target.name)
+            if called is not None:
+                found = self.chain(called, f"{cell}/{called.name}", depth + 1)
+                if found is not None or target.goto:
+                    return found
+                continue
+            found = self._do(rule, target, cell)
+            if found is not None:
+                return found
+        return None
+
+    def _do(self, rule: Rule, target: Target, cell: str) -> Decision | None:
+        before = self.buffer.packet
+        effect = apply(rule, target, self.buffer, self.hook, self.resolver)
+        if effect.doubt:
+            self.listener.doubt(f"{effect.doubt}: {_words(rule)}")
+        if effect.verdict is Verdict.UNDECIDED:
+            effect = self._undecided(rule, target.name)
+        if effect.verdict is not None:
+            return Decision(effect, rule, cell, (rule.span,))
+        if effect.did is not None:
+            self.listener.changed(effect, rule, cell, before)
+        return None
+
+    def _undecided(self, rule: Rule, name: str) -> Effect:
+        on, off = (
+            f"a packet that {name} takes ({_words(rule)}) goes on",
+            f"it is dropped there ({_words(rule)})",
+        )
+        taken = self.listener.choose(
+            f"{self._key(rule)} verdict", [on, off], freedom=Freedom.UNKNOWN, evidence=(rule.span,)
+        )
+        return Effect() if taken == on else Effect(Verdict.DROP, Did.DROPPED, off)
+
+    def _holds(self, rule: Rule) -> bool:
+        """Whether a rule matches; where that is open and matters, the oracle says."""
+        answer, open_ = matches(self.probe(self.buffer), rule)
+        if answer is not None:
+            return answer
+        if not self._matters(rule):
+            return False
+        modules = {match.name.partition(".")[0] for match in open_}
+        freedom = Freedom.FREE if modules == {"statistic"} else Freedom.UNKNOWN
+        if freedom is Freedom.UNKNOWN:
+            what = ", ".join(_open(match) for match in open_)
+            self.listener.doubt(f"whether a rule matches, because of {what}: {_words(rule)}")
+        yes, no = f"the rule matches: {_words(rule)}", f"the rule does not match: {_words(rule)}"
+        options = [yes, no] if modules <= PASSING else [no, yes]
+        key = self._key(rule, varying=bool(modules & VARYING))
+        return self.listener.choose(key, options, freedom=freedom, evidence=(rule.span,)) == yes
+
+    def _matters(self, rule: Rule) -> bool:
+        """False for a rule that changes nothing, whether it matches or not."""
+        target = rule.target
+        if target is None or target.name in IDLE:
+            return False
+        called = self.table.chains.get(target.name)
+        return called is None or bool(called.rules) or target.goto
+
+    def _key(self, rule: Rule, *, varying: bool = False) -> str:
+        packet = self.buffer.packet
+        flags = f" [{flags_text(packet.tcp.flags)}]" if varying and packet.tcp is not None else ""
+        return f"rule {rule.span} for {packet.source} > {packet.destination}{flags}"
+
+
+def _open(match: Match) -> str:
+    known = match.modelled and match.name in MATCHES
+    return f"`{match.name}`, " + ("which the evidence does not show" if known else "which is not modelled")
+
+
+def _words(rule: Rule) -> str:
+    text = rule.span.text.strip()
+    return f"`{text if len(text) <= _WORDS else text[:_WORDS] + '…'}`"

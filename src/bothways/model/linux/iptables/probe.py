@@ -1,0 +1,38 @@
+"""What a rule may ask about a packet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bothways.facts.address import IPAddress
+from bothways.facts.packet import Packet
+from bothways.model.linux.conntrack.entry import Tracking
+from bothways.model.linux.hook import Hook
+
+__all__ = ["Probe"]
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """
+    One packet at one hook, as matches see it.
+
+    :param device_in: "" where the hook does not tell; *device_out* the same.
+    :param tracking: None if conntrack does not run or was not asked yet.
+    :param mine: True if this namespace made the packet.
+    :param kind_of: what an address is by the local routing table (``local``, ``broadcast``, …).
+    :param holder_of: the device that holds an address, "" if none does.
+    :param way_back: the devices by which the sender of the packet is reached; None if that is not known.
+    """
+
+    packet: Packet
+    hook: Hook
+    device_in: str
+    device_out: str
+    mark: int
+    tracking: Tracking | None
+    mine: bool
+    kind_of: Callable[[IPAddress], str]
+    holder_of: Callable[[IPAddress], str]
+    way_back: Callable[[Packet], frozenset[str] | None]
