@@ -14,7 +14,7 @@ from typing import Final
 
 from bothways.facts.choice import Oracle
 from bothways.facts.openflow import LOCAL, Switch
-from bothways.facts.packet import ArpOp, Packet
+from bothways.facts.packet import Packet
 from bothways.facts.snapshot import Snapshot
 from bothways.facts.step import Did, Place, Step
 from bothways.facts.trajectory import Way
@@ -179,16 +179,11 @@ class Network:
                 Place(at.host, at.netns, at.device), "", Did.UNKNOWN, "the namespace was not collected"
             )
             return
-        arp = frame.packet.arp
-        device = self.wiring.device(at)
-        if (
-            arp is not None
-            and arp.op == ArpOp.REPLY
-            and device is not None
-            and frame.packet.ethernet.dst == device.mac
-        ):
-            self._replies.append(Reply(at, arp.spa, arp.sha, tuple(frame.trail)))
         passage = stack.receive(at.device, frame.packet, self.now_ns)
+        for device, reply in passage.heard:
+            if reply.arp is not None:
+                home = At(at.host, at.netns, device)
+                self._replies.append(Reply(home, reply.arp.spa, reply.arp.sha, tuple(frame.trail)))
         self._after_stack(frame, at.host, at.netns, passage, frame.packet)
 
     def _after_stack(self, frame: Frame, host: str, netns: str, passage: Passage, given: Packet) -> None:
@@ -253,12 +248,25 @@ class Network:
         if end is not None and end.internal:
             self._into_switch(frame, at.host, end)
             return
+        if self._through_lower_devices(frame, at):
+            return
         ends = self.wiring.others(at)
         known = [other for other in ends if self.wiring.device(other) is not None]
         copies = frame.copies([(frame.packet, ()) for _ in known])
         for copy, other in zip(copies, known, strict=True):
             self.arrive(other, copy)
         self._leave_evidence(frame, at, heard=bool(known))
+
+    def _through_lower_devices(self, frame: Frame, at: At) -> bool:
+        """True if the device stands on others (bridge, VLAN, bond), which have the frame now."""
+        stack = self._stacks.get((at.host, at.netns))
+        if stack is None:
+            return False
+        passage = stack.transmit(at.device, frame.packet)
+        if [t.device for t in passage.transmissions] == [at.device]:
+            return False
+        self._after_stack(frame, at.host, at.netns, passage, frame.packet)
+        return True
 
     def _leave_evidence(self, frame: Frame, at: At, *, heard: bool) -> None:
         """Ask what a station outside the evidence does with a frame that went out of a device."""

@@ -37,9 +37,8 @@ class Replay:
         made = self._made.get(key)
         if made is not None and made.taken in options:
             return made.taken
-        taken = self._script.get(key, recorded)
-        if taken not in options:
-            taken = options[0]
+        wanted = self._script.get(key, recorded)
+        taken = wanted if wanted is not None and wanted in options else options[0]
         self._made[key] = Choice(key, freedom, tuple(options), taken, recorded, evidence)
         return taken
 

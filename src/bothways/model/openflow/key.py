@@ -1,0 +1,180 @@
+"""
+The flow key: every field of one packet on its way through the tables of a bridge.
+
+Fields of the packet are read when somebody asks; registers, metadata and the tunnel's fields live here
+only. Bit by bit the key says what is known (``field.Bits``). ``xreg0`` and ``xxreg0`` are the registers that
+they are made of. Source: ovs-fields(7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from bothways.facts.address import IPAddress
+from bothways.facts.address import address as parse_address
+from bothways.facts.openflow import LOCAL, Port
+from bothways.facts.packet import Packet
+from bothways.model.openflow.field import FIELDS, KNOWN, Bits
+from bothways.model.openflow.passage import Arrival
+
+__all__ = ["PIPELINE", "TUNNELS", "Key", "of_arrival"]
+
+#: kinds of ports that encapsulate
+TUNNELS: Final = frozenset({"vxlan", "geneve", "gre", "stt", "erspan", "lisp", "gtpu", "ip6gre", "bareudp"})
+
+_TUNNEL_FIELDS: Final[Mapping[str, int]] = {
+    "tun_id": 64, "tun_src": 32, "tun_dst": 32, "tun_ipv6_src": 128, "tun_ipv6_dst": 128, "tun_flags": 16,
+    "tun_gbp_id": 16, "tun_gbp_flags": 8, "tun_erspan_ver": 4, "tun_erspan_idx": 20, "tun_erspan_dir": 1,
+    "tun_erspan_hwid": 6, "gtpu_flags": 8, "gtpu_msgtype": 8,
+}  # fmt: skip
+#: conntrack's fields are zero until an action ``ct`` sets them
+_TRACKING: Final[Mapping[str, int]] = {
+    "ct_state": 32, "ct_zone": 16, "ct_mark": 32, "ct_label": 128, "ct_nw_src": 32, "ct_nw_dst": 32,
+    "ct_ipv6_src": 128, "ct_ipv6_dst": 128, "ct_nw_proto": 8, "ct_tp_src": 16, "ct_tp_dst": 16,
+}  # fmt: skip
+_REGISTERS: Final[Mapping[str, int]] = {f"reg{n}": 32 for n in range(16)}
+#: what comes with the packet from the stack that sent it, or from the datapath; no evidence holds it
+_NOT_HELD: Final[Mapping[str, int]] = {"pkt_mark": 32, "skb_priority": 32, "dp_hash": 32}
+#: fields that live only inside the pipeline -> width in bits
+PIPELINE: Final[Mapping[str, int]] = {
+    **_REGISTERS, **_TUNNEL_FIELDS, **_TRACKING, **_NOT_HELD,
+    "metadata": 64, "in_port": 16, "actset_output": 32, "conj_id": 32, "recirc_id": 32, "packet_type": 32,
+}  # fmt: skip
+_OF_TRANSPORT: Final = frozenset({"tp_src", "tp_dst", "icmp_type", "icmp_code"})
+#: value of ``actset_output`` while the action set sends nowhere
+_UNSET: Final = 0xFFF7
+
+#: wide register -> registers that it is made of, most significant first
+_WIDE: Final[Mapping[str, tuple[str, ...]]] = {
+    **{f"xreg{n}": (f"reg{2 * n}", f"reg{2 * n + 1}") for n in range(8)},
+    **{f"xxreg{n}": tuple(f"reg{4 * n + i}" for i in range(4)) for n in range(4)},
+}
+
+
+class Key:
+    """All fields of one packet. Changes as actions write it."""
+
+    __slots__ = ("_bits", "packet")
+
+    def __init__(self, packet: Packet, bits: Mapping[str, Bits]) -> None:
+        self.packet = packet
+        self._bits = dict(bits)
+
+    def get(self, name: str) -> Bits:
+        """Bits of a field and which of them are known; none of a field that the model does not have."""
+        bits = self._bits.get(name)
+        if bits is not None:
+            return bits
+        if name in _WIDE:
+            return self._wide(_WIDE[name])
+        field = FIELDS.get(name)
+        bits = (0, 0) if field is None else field.read(self.packet)
+        self._bits[name] = bits
+        return bits
+
+    def seen(self, name: str) -> Bits:
+        """
+        What a table sees of a field: no ports in any fragment, not even in the first one.
+
+        ``rule_dpif_lookup_from_table`` of ``ofproto/ofproto-dpif.c``, unless ``frags=nx-match`` is set.
+        """
+        ip = self.packet.ip
+        if name in _OF_TRANSPORT and ip is not None and (ip.more or ip.offset):
+            return 0, KNOWN
+        return self.get(name)
+
+    def part(self, name: str, low: int, high: int) -> Bits:
+        """Bits *low* to *high* of a field, both included, moved down to bit 0."""
+        value, known = self.get(name)
+        whole = (1 << (high - low + 1)) - 1
+        return value >> low & whole, known >> low & whole
+
+    def put(self, name: str, bits: Bits, mask: int) -> bool:
+        """
+        Write the bits of *mask*.
+
+        :return: False if a packet cannot say it, because a part of the new value is not known.
+        """
+        if name in _WIDE:
+            return self._put_wide(_WIDE[name], bits, mask)
+        if name == "in_port":
+            mask &= 0xFFFF
+        value, known = self.get(name)
+        value = value & ~mask | bits[0] & mask
+        known = known & ~mask | bits[1] & mask
+        field = FIELDS.get(name)
+        if field is not None and field.write is not None:
+            packet = field.write(self.packet, value, known)
+            if packet is None:
+                return False
+            self.packet = packet
+        self._bits[name] = (value, known)
+        return True
+
+    @property
+    def in_port(self) -> int:
+        """The number of the ingress port."""
+        value = self.get("in_port")[0]
+        return LOCAL if value == LOCAL & 0xFFFF else value
+
+    @in_port.setter
+    def in_port(self, number: int) -> None:
+        self._bits["in_port"] = (number & 0xFFFF, KNOWN)
+
+    def _wide(self, names: tuple[str, ...]) -> Bits:
+        value = known = 0
+        for name in names:
+            bits = self._bits[name]
+            value = value << 32 | bits[0] & 0xFFFFFFFF
+            known = known << 32 | bits[1] & 0xFFFFFFFF
+        return value, known
+
+    def _put_wide(self, names: tuple[str, ...], bits: Bits, mask: int) -> bool:
+        for position, name in enumerate(reversed(names)):
+            shift = 32 * position
+            part = mask >> shift & 0xFFFFFFFF
+            if part:
+                self.put(name, (bits[0] >> shift, bits[1] >> shift), part)
+        return True
+
+
+def of_arrival(arrival: Arrival, port: Port | None) -> Key:
+    """
+    The key of a packet that comes in.
+
+    A tunnel's fields are zero for a packet that came out of none. What the port's options say (a fixed
+    ``remote_ip``) is known even if the arrival does not say it.
+    """
+    bits: dict[str, Bits] = dict.fromkeys(PIPELINE, (0, KNOWN))
+    bits |= dict.fromkeys(_NOT_HELD, (0, 0))
+    bits["actset_output"] = (_UNSET, KNOWN)
+    bits["in_port"] = (arrival.in_port & 0xFFFF, KNOWN)
+    given = (arrival.tun_id, arrival.tun_src, arrival.tun_dst)
+    if (port is not None and port.kind in TUNNELS) or any(part is not None for part in given):
+        bits |= dict.fromkeys(_TUNNEL_FIELDS, (0, 0))
+        if arrival.tun_id is not None:
+            bits["tun_id"] = (arrival.tun_id, KNOWN)
+        options: Mapping[str, str] = {} if port is None else port.options
+        bits |= _ends("src", arrival.tun_src, options.get("remote_ip"))
+        bits |= _ends("dst", arrival.tun_dst, options.get("local_ip"))
+    return Key(arrival.packet, bits)
+
+
+def _ends(name: str, address: IPAddress | None, option: str | None) -> dict[str, Bits]:
+    """The two fields of one end of the tunnel: one holds the address, the other is zero."""
+    if address is None:
+        address = _parsed(option)
+    if address is None:
+        return {}
+    four, six = f"tun_{name}", f"tun_ipv6_{name}"
+    if address.version == 4:  # noqa: PLR2004 - IPv4
+        return {four: (int(address), KNOWN), six: (0, KNOWN)}
+    return {four: (0, KNOWN), six: (int(address), KNOWN)}
+
+
+def _parsed(option: str | None) -> IPAddress | None:
+    try:
+        return None if option is None else parse_address(option)
+    except ValueError:
+        return None  # `flow`, or a host name
