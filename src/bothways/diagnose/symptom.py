@@ -97,7 +97,7 @@ def _fate(story: Story) -> Fate:
         return Fate.STALL
     if data == {Way.ORIGINAL, Way.REPLY} or any(_taken(way, both) for way in data):
         return Fate.WORKS
-    if story.synack is not None and story.ack is not None and any(t.flags & Flag.FIN for t in both):
+    if opened and any(t.flags & Flag.FIN and _acknowledged(t, both) for t in both):
         return Fate.WORKS
     if story.ack is None and (story.syn is not None or story.synack is not None) and not data:
         return Fate.TIMEOUT
@@ -128,25 +128,25 @@ def _taken(way: Way, both: tuple[Trajectory, ...]) -> bool:
     return bool(last) and _acknowledged(last[-1], both)
 
 
-def _acknowledged(data: Trajectory, both: tuple[Trajectory, ...]) -> bool:
+def _acknowledged(sent: Trajectory, both: tuple[Trajectory, ...]) -> bool:
     """
-    True if the other side sent an ACK for it afterwards.
+    True if the other side sent an ACK for data or a FIN afterwards.
 
-    Where the captures show no numbers, any later ACK of the other side counts.
+    Where the captures show no numbers, any later ACK of the other side counts that is no SYN/ACK.
     """
-    end = _end(data)
-    later = both[both.index(data) + 1 :]
-    answers = [t for t in later if t.way is not data.way and t.flags & Flag.ACK]
+    end = _end(sent)
+    later = both[both.index(sent) + 1 :]
+    answers = [t for t in later if t.way is not sent.way and t.flags & Flag.ACK and not t.flags & Flag.SYN]
     if end is None:
         return bool(answers)
     return any((ack - end) % _WORD < _HALF for ack in _numbers(answers))
 
 
-def _end(data: Trajectory) -> int | None:
-    """The sequence number right behind the data of a segment."""
-    for tcp in _tcp(data):
-        if tcp.seq is not None and tcp.length:
-            return (tcp.seq + tcp.length) % _WORD
+def _end(sent: Trajectory) -> int | None:
+    """The sequence number right behind a segment: its data, and one for a FIN."""
+    for tcp in _tcp(sent):
+        if tcp.seq is not None and tcp.length is not None:
+            return (tcp.seq + tcp.length + bool(tcp.flags & Flag.FIN)) % _WORD
     return None
 
 

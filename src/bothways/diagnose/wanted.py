@@ -9,6 +9,7 @@ from bothways.diagnose.case import Case
 from bothways.diagnose.verdict import Explanation
 from bothways.facts.diagnosis import Confidence, Next, Status
 from bothways.facts.snapshot import Host, Netns, Snapshot
+from bothways.model.linux.iptables.uses import tracks
 
 __all__ = ["wanted"]
 
@@ -34,8 +35,13 @@ def wanted(
     proved = explanation is not None and explanation.cause.confidence is Confidence.PROVED
     if proved or (status is Status.HEALTHY and case.story is not None):
         return (), ()
-    texts: list[str] = list(explanation.gaps) if explanation is not None else list(case.walk.unknown)
+    texts: list[str] = list(explanation.gaps) if explanation is not None else []
     commands: list[Next] = []
+    if explanation is None and status is Status.UNDETERMINED:
+        texts.append(_undecided(case))
+        commands.extend(_more(case))
+    if explanation is None:
+        texts.extend(case.walk.unknown)
     for netns in _concerned(case):
         for text, command in _missing(netns, "the model needs it to walk the connection"):
             texts.append(text)
@@ -43,9 +49,6 @@ def wanted(
     for text, command in _partial_views(case.bundle.snapshot, str(case.question.destination)):
         texts.append(text)
         commands.append(command)
-    if explanation is None and status is Status.UNDETERMINED:
-        texts.append(_undecided(case))
-        commands.extend(_more(case))
     return tuple(dict.fromkeys(texts)), tuple(dict.fromkeys(commands))
 
 
@@ -63,6 +66,8 @@ def _concerned(case: Case) -> list[Netns]:
 def _missing(netns: Netns, why: str) -> Iterator[tuple[str, Next]]:
     """What was not collected of a namespace: a sentence, and what to run."""
     for name, (what, command) in _DUMPS.items():
+        if name == "conntrack" and netns.iptables is not None and not tracks(netns):
+            continue  # nothing there keeps track of connections
         if getattr(netns, name) is None:
             prefix = "" if netns.name == "root" else f"ip netns exec {netns.name} "
             yield (

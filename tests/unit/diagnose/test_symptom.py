@@ -34,6 +34,10 @@ STORIES = {
         (*HELLO, "> P. 30", "> P. 30 again", "< .", "< P. 9", "> ."),
         Fate.WORKS,
     ),
+    "the client hangs up and nobody hears it": (
+        (*HELLO, "< S. again", "> F.", "< S. again", "> F. again"),
+        Fate.STALL,
+    ),
     "the client resets it itself": ((*HELLO, "> R"), Fate.RESET),
     "the client has what it wants and aborts": ((*HELLO, "> P. 30", "< P. 21", "> R"), Fate.WORKS),
     "a handshake and nothing more": (HELLO, Fate.UNKNOWN),
