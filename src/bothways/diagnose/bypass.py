@@ -17,7 +17,7 @@ from bothways.facts.span import Span
 from bothways.facts.step import Did, Step
 from bothways.facts.trajectory import Trajectory, Way
 
-__all__ = ["Bypass", "FlowAt", "bypass_of"]
+__all__ = ["Bypass", "FlowAt", "bypass_of", "translating_flows", "trunk"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def bypass_of(case: Case, mechanism: Mechanism) -> Bypass | None:
     if inside:
         return None
     steps = list(_predicted(case, mechanism))
-    flows = tuple(_flows_of(case, steps))
+    flows = tuple(translating_flows(case, steps))
     if replies:
         flows = flows or tuple(_flows_seen(case, replies))
         where = _rewritten(replies[0])
@@ -137,19 +137,19 @@ def _certain(case: Case, mechanism: Mechanism, replies: list[Trajectory]) -> boo
 def _predicted(case: Case, mechanism: Mechanism) -> Iterator[Step]:
     for journey in case.walk.journeys:
         if journey.way is Way.REPLY and journey.name == "SYN/ACK":
-            steps = _trunk(journey)
+            steps = trunk(journey)
             if any((s.place.host, s.place.netns) == (mechanism.host, mechanism.netns) for s in steps):
                 continue
             yield from steps
             return
 
 
-def _trunk(journey: Journey) -> list[Step]:
+def trunk(journey: Journey) -> list[Step]:
     """Steps of every copy of a packet that somebody took."""
     return [s for branch in journey.branches for s in branch.steps if branch.steps[-1].did is not Did.IGNORED]
 
 
-def _flows_of(case: Case, steps: list[Step]) -> Iterator[FlowAt]:
+def translating_flows(case: Case, steps: list[Step]) -> Iterator[FlowAt]:
     """The flows that translated in these steps."""
     spans = {span for s in steps if s.did is Did.TRANSLATED and not s.place.netns for span in s.evidence}
     for host in case.bundle.snapshot.hosts.values():

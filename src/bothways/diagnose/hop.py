@@ -19,7 +19,7 @@ from bothways.facts.trajectory import Connection, Trajectory, Way
 from bothways.model.linux.stack import Stack
 from bothways.model.world import Replay
 
-__all__ = ["Hop", "Visit", "replay", "with_reply"]
+__all__ = ["Hop", "Visit", "replay", "with_opening", "with_reply"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def replay(
 ) -> Hop:
     """Replay the connection's observed packets through a namespace."""
     completed = snapshot_of or complete(netns, connection)
-    entering = _entering(completed.netns, connection)
+    entering = _entering(completed, connection)
     return _run(completed, entering, kernel)
 
 
@@ -76,7 +76,7 @@ def with_reply(netns: Netns, connection: Connection, *, kernel: str | None) -> H
     no SYN was seen to pass.
     """
     completed = complete(netns, connection)
-    entering = _entering(completed.netns, connection)
+    entering = _entering(completed, connection)
     syn = next((e for e in entering if e[0].flags & (Flag.SYN | Flag.ACK) == Flag.SYN), None)
     if syn is None:
         return None
@@ -94,11 +94,39 @@ def with_reply(netns: Netns, connection: Connection, *, kernel: str | None) -> H
     return _run(completed, [*entering[:at], marker, *entering[at:]], kernel)
 
 
+def with_opening(netns: Netns, connection: Connection, *, kernel: str | None) -> Hop | None:
+    """
+    The same, but the connection's first packet passes this hop before everything else.
+
+    It comes in where the reply was seen to leave, as the client sent it. None if no SYN and no such place
+    were captured.
+    """
+    completed = complete(netns, connection)
+    entering = _entering(completed, connection)
+    syn = next((t for t in connection.trajectories if t.flags & (Flag.SYN | Flag.ACK) == Flag.SYN), None)
+    hop = _run(completed, entering, kernel)
+    device = next((_left_by(visit) for visit in hop.visits if visit.forwarded), None)
+    if syn is None or not syn.sightings or device is None:
+        return None
+    held = completed.netns.device(device)
+    first = syn.sightings[0]
+    packet = first.packet.with_destination(connection.server).with_source(connection.client)
+    if held is not None:
+        packet = packet.with_macs(packet.ethernet.src, held.mac)
+    opening = (syn, first, device, _Numbers().fill(packet, Way.ORIGINAL))
+    return _run(completed, [opening, *entering], kernel)
+
+
 _Entering = tuple[Trajectory, Sighting, str, Packet]
 
 
-def _entering(netns: Netns, connection: Connection) -> list[_Entering]:
-    """Packets that came into the namespace from outside, in the order of its own clock."""
+def _entering(completed: Completed, connection: Connection) -> list[_Entering]:
+    """
+    Packets that came into the namespace from outside, in the order of its own clock.
+
+    A frame whose receiver the capture does not show is taken to be for the device that it was seen at.
+    """
+    netns = completed.netns
     entering: list[_Entering] = []
     numbers = _Numbers()
     for index, inside in sightings_in(connection, netns.host, netns.name):
@@ -109,7 +137,7 @@ def _entering(netns: Netns, connection: Connection) -> list[_Entering]:
             continue
         device = netns.device(first.device)
         packet = first.packet
-        if device is not None:
+        if device is not None and (completed.stand_ins or not packet.ethernet.dst):
             packet = packet.with_macs(packet.ethernet.src, device.mac)
         entering.append((trajectory, first, first.device, packet))
     entering.sort(key=lambda e: (e[1].time_ns, e[1].position))

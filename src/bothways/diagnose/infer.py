@@ -30,10 +30,16 @@ _STAND_IN = "02:00:00:00:00:{:02x}"  # locally administered, for devices whose M
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """A namespace with inferred facts. *inferred*: one sentence each, empty if nothing had to be."""
+    """
+    A namespace with inferred facts.
+
+    :param inferred: one sentence each, empty if nothing had to be.
+    :param stand_ins: the devices' MACs are stand-ins, as no dump shows them.
+    """
 
     netns: Netns
     inferred: tuple[str, ...]
+    stand_ins: bool = False
 
 
 def sightings_in(connection: Connection, host: str, netns: str) -> list[tuple[int, list[Sighting]]]:
@@ -60,7 +66,7 @@ def complete(netns: Netns, connection: Connection) -> Completed:
             result = replace(result, iptables=tables)
     if netns.routes is None:
         result = replace(result, routes=_routes(result, seen, inferred))
-    return Completed(result, tuple(inferred))
+    return Completed(result, tuple(inferred), stand_ins=netns.devices is None)
 
 
 def _devices(

@@ -254,10 +254,8 @@ class _Conversation:
         if self._works():
             return Fate.WORKS, "handshake and data pass both ways"
         if client.state is EndState.SYN_SENT:
-            return (
-                Fate.TIMEOUT,
-                f"the client gets no SYN/ACK that it can use: {self._last_drop(Way.REPLY, Way.ORIGINAL)}",
-            )
+            reason = self._stranger(client) or self._last_drop(Way.REPLY, Way.ORIGINAL)
+            return Fate.TIMEOUT, f"the client gets no SYN/ACK that it can use: {reason}"
         return (
             Fate.STALL,
             f"the client is connected, data does not pass: {self._last_drop(Way.ORIGINAL, Way.REPLY)}",
@@ -268,6 +266,18 @@ class _Conversation:
             if draft.name == "RST" and draft.way is Way.REPLY:
                 return f"made by {draft.sender}"
         return "from the network"
+
+    def _stranger(self, client: End) -> str | None:
+        """An answer that reached the client's own namespace in the name of somebody it had not asked."""
+        _, home = self._ends.get((client.local, client.peer), (client, None))
+        for draft in self._network.drafts:
+            for trail in draft.trails if draft.name == Heard.SYNACK else ():
+                if not trail or trail[-1].did is not Did.ANSWERED:
+                    continue
+                step, source = trail[-1], trail[-1].before.source
+                if source != client.peer and At(step.place.host, step.place.netns, "") == home:
+                    return f"it comes from {source}, whom the client did not ask ({step.place})"
+        return None
 
     def _last_drop(self, *ways: Way) -> str:
         """The last reason for which a packet of the connection ended, first *ways* first."""
