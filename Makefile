@@ -17,7 +17,8 @@ $(STAMP): requirements.lock pyproject.toml tools/setup tools/find-python
 	@touch $@
 
 demo: setup ## diagnose the incident; prints the path of the HTML report last
-	@$(BIN)/bothways demo
+	@mkdir -p build
+	@$(BIN)/bothways demo --html build/demo.html
 
 test: lint ## lint, then every test that this machine can run; names the others
 	@$(BIN)/pytest -n auto $(PYTEST_ARGS)

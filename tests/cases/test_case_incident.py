@@ -1,5 +1,7 @@
 """What is promised of the four examples, read from the JSON as a user would."""
 
+from __future__ import annotations
+
 import json
 from functools import cache
 from pathlib import Path
@@ -9,7 +11,7 @@ import pytest
 
 from bothways.bundle import open_bundle
 from bothways.diagnose import diagnose
-from bothways.report.json import render_json
+from bothways.report.json import diagnosis_json, render_json
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 QROUTER = "qrouter-5a367e1d-9162-4b90-af5a-ff4655c7571f"
@@ -17,12 +19,8 @@ QROUTER = "qrouter-5a367e1d-9162-4b90-af5a-ff4655c7571f"
 
 @cache
 def verdict(name: str) -> dict[str, Any]:
-    answer: dict[str, Any] = json.loads(render_json(diagnose(open_bundle(EXAMPLES / name))))
+    answer: dict[str, Any] = json.loads(render_json(diagnosis_json(diagnose(open_bundle(EXAMPLES / name)))))
     return answer
-
-
-def places(evidence: list[dict[str, Any]]) -> list[str]:
-    return [f"{e['file']}:{e.get('line') or e.get('frame')}" for e in evidence]
 
 
 def test_dual_l3_is_proved() -> None:

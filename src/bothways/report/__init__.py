@@ -9,6 +9,7 @@ prediction_text  every outcome, packet by packet, for a terminal
 paper            the sheet that both are set on: headings, indents, quoted evidence
 html             one self-contained page for a ticket
 ladder           the drawing in it: a column per tap, an arrow per hop
+columns          which column each sighting stands in
 words            how names, times and hostile text are spelt everywhere
 ================ ====================================================================
 

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
+from textwrap import wrap
 from typing import Final
 
 from bothways.facts.address import Endpoint
 from bothways.facts.diagnosis import Author, Ladder, Rung
-from bothways.facts.packet import Flag
+from bothways.facts.packet import Flag, Packet
 from bothways.facts.sighting import Sighting, Tap
 from bothways.facts.span import Span
+from bothways.report.columns import Columns, arrange, passages, seat
 from bothways.report.words import milliseconds, plain, shorten_name
 
 __all__ = ["Arrow", "Block", "Column", "Dot", "Drawing", "Gap", "draw"]
@@ -33,12 +35,13 @@ SHORTEST_BLOCK: Final = 84
 NOTE: Final = 15
 #: what one letter of the small monospaced labels takes
 LETTER: Final = 6.1
-NARROW_COLUMN: Final = 112
-WIDE_COLUMN: Final = 138
-#: more columns than this are set closer together
-MANY_COLUMNS: Final = 7
-NAME_LENGTH: Final = 18
+#: up to so many columns -> (from one to the next, letters of a name); more are set as close as it goes
+PITCHES: Final = {7: (138, 18), 9: (112, 18)}
+CLOSEST: Final = (96, 15)
+NAME_LENGTH: Final = 22
 LABEL_LENGTH: Final = 30
+#: letters of a note beside the times
+NOTE_LENGTH: Final = 28
 HEAD: Final = 7
 
 
@@ -96,18 +99,24 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One packet: its name and addresses in the margin, its way to the right of them."""
+    """
+    One packet: its name and addresses in the margin, its way to the right of them.
+
+    :param dots: one for each passage of a device; two captures may have seen the same.
+    :param times: one for each sighting.
+    """
 
     y: int
     height: int
     name: str
     source: str
     destination: str
-    note: str
+    note: tuple[str, ...]
     reset: bool
     dots: tuple[Dot, ...]
     arrows: tuple[Arrow, ...]
     gaps: tuple[Gap, ...]
+    times: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +133,14 @@ class Drawing:
 
 def draw(ladder: Ladder, authors: Sequence[Author] = ()) -> Drawing:
     """Place every tap, sighting and gap."""
-    taps = _taps(ladder)
-    pitch = NARROW_COLUMN if len(taps) > MANY_COLUMNS else WIDE_COLUMN
+    columns = arrange(ladder)
+    taps = columns.order
+    pitch, letters = next((PITCHES[most] for most in PITCHES if len(taps) <= most), CLOSEST)
     places = {tap: GUTTER + pitch // 2 + pitch * number for number, tap in enumerate(taps)}
+    way = tuple(dict.fromkeys(seat(s) for s in ladder.rungs[0].sightings)) if ladder.rungs else ()
     made = frozenset(author.frame.span for author in authors if author.frame is not None)
     moments = [moment for rung in ladder.rungs for moment in _times(rung)]
-    pen = _Pen(places, _way(ladder), made, min(moments, default=0), min(places.values(), default=0))
+    pen = _Pen(places, columns, way, made, min(moments, default=0))
     blocks: list[Block] = []
     y = HEADER
     for rung in ladder.rungs:
@@ -142,21 +153,9 @@ def draw(ladder: Ladder, authors: Sequence[Author] = ()) -> Drawing:
         if dot.label and dot.anchor == "start"
     ]
     width = max([GUTTER + pitch * len(taps), *labelled]) + 8
-    return Drawing(width, y + 8, tuple(_column(tap, x, authors) for tap, x in places.items()), tuple(blocks))
-
-
-def _taps(ladder: Ladder) -> tuple[Tap, ...]:
-    """Return the columns; a tap that only a rung knows stands at the end."""
-    taps = dict.fromkeys(ladder.taps)
-    for rung in ladder.rungs:
-        taps.update(dict.fromkeys(sighting.tap for sighting in rung.sightings))
-        taps.update(dict.fromkeys(tap for tap, _ in rung.missing))
-    return tuple(taps)
-
-
-def _way(ladder: Ladder) -> tuple[Tap, ...]:
-    """Return the taps of the first packet in its order, which is the way that all the others should take."""
-    return tuple(dict.fromkeys(s.tap for s in ladder.rungs[0].sightings)) if ladder.rungs else ()
+    return Drawing(
+        width, y + 8, tuple(_column(tap, x, letters, authors) for tap, x in places.items()), tuple(blocks)
+    )
 
 
 def _times(rung: Rung) -> list[int]:
@@ -164,14 +163,15 @@ def _times(rung: Rung) -> list[int]:
     return [sighting.time_ns if moment is None else moment for sighting, moment in pairs]
 
 
-def _column(tap: Tap, x: int, authors: Sequence[Author]) -> Column:
-    author = any((each.host, each.netns, each.device) == (tap.host, tap.netns, tap.device) for each in authors)
-    netns = "" if tap.netns == "root" else shorten_name(tap.netns, NAME_LENGTH - 2)
+def _column(tap: Tap, x: int, letters: int, authors: Sequence[Author]) -> Column:
+    here = (tap.host, tap.netns, tap.device)
+    author = any((each.host, each.netns, each.device) == here for each in authors)
+    netns = "" if tap.netns == "root" else shorten_name(tap.netns, letters - 1)
     return Column(
         x,
-        shorten_name(tap.host, NAME_LENGTH - 2),
+        shorten_name(tap.host, letters - 1),
         netns,
-        shorten_name(tap.device, NAME_LENGTH),
+        shorten_name(tap.device, letters),
         plain(str(tap)),
         author,
     )
@@ -180,43 +180,60 @@ def _column(tap: Tap, x: int, authors: Sequence[Author]) -> Column:
 @dataclass(frozen=True, slots=True)
 class _Pen:
     places: dict[Tap, int]
+    columns: Columns
     way: tuple[Tap, ...]
     made: frozenset[Span]
     start_ns: int
-    leftmost: int
+
+    @property
+    def leftmost(self) -> int:
+        return min(self.places.values(), default=0)
 
     def block(self, rung: Rung, y: int) -> Block:
         dots: list[Dot] = []
         row = y + TOP
-        xs = [self.places[sighting.tap] for sighting in rung.sightings]
-        for number, (sighting, moment) in enumerate(zip(rung.sightings, _times(rung), strict=True)):
-            before = rung.sightings[number - 1] if number else None
-            dots.append(self._dot(sighting, before, moment, row, xs[max(0, number - 1) : number + 2]))
+        times = _times(rung)
+        groups = passages(rung.sightings)
+        seen = [[(rung.sightings[each], times[each]) for each in group] for group in groups]
+        xs = [self.places[seat(passage[0][0])] for passage in seen]
+        for number, passage in enumerate(seen):
+            before = seen[number - 1][-1][0] if number else None
+            dots.append(self._dot(passage, before, row, xs[max(0, number - 1) : number + 2]))
             row += STEP
-        arrows = tuple(_arrow(one.x, one.y, two.x, two.y) for one, two in zip(dots, dots[1:], strict=False))
-        gaps = self._gaps(rung, row)
+        arrows = tuple(_arrow(one.x, one.y, two.x, two.y) for one, two in pairwise(dots))
+        gaps = self._gaps(rung, dots, row)
         row += STEP * len(gaps)
         first = rung.sightings[0].packet if rung.sightings else None
         tcp = None if first is None else first.tcp
-        least = SHORTEST_BLOCK + (NOTE if rung.note else 0)
+        note = tuple(wrap(plain(rung.note), NOTE_LENGTH))
+        least = SHORTEST_BLOCK + NOTE * len(note)
         return Block(
             y,
             max(row - y - STEP + TOP + BOTTOM, least),
-            shorten_name(rung.name, NAME_LENGTH + 4),
+            shorten_name(_packet_name(rung, first), NAME_LENGTH),
             _end(None if first is None else first.source),
             _end(None if first is None else first.destination),
-            plain(rung.note),
+            note,
             tcp is not None and bool(tcp.flags & Flag.RST),
             tuple(dots),
             arrows,
             gaps,
+            tuple(self._time(moment) for moment in times),
         )
 
+    def _time(self, moment: int) -> str:
+        return milliseconds(moment - self.start_ns, sign=True)
+
     def _dot(
-        self, sighting: Sighting, before: Sighting | None, moment: int, y: int, around: Sequence[int]
+        self,
+        passage: Sequence[tuple[Sighting, int]],
+        before: Sighting | None,
+        y: int,
+        around: Sequence[int],
     ) -> Dot:
-        x = self.places[sighting.tap]
-        author = sighting.span in self.made
+        sighting, moment = passage[0]
+        x = self.places[seat(sighting)]
+        author = any(each.span in self.made for each, _ in passage)
         words = [*(["made here"] if author else []), *_renamed(before, sighting)]
         # The label stands on the side and at the height where neither arrow of the dot passes.
         from_left = before is not None and around[0] < x
@@ -227,28 +244,36 @@ class _Pen:
             label_x, label_y, anchor = x + 9, y + 14, "start"
         else:
             label_x, label_y, anchor = (x - 9, y - 5, "end") if left else (x + 9, y - 5, "start")
-        own = milliseconds(moment - self.start_ns, sign=True)
-        title = f"{sighting.tap} at {own} ms: {sighting.packet} ({sighting.span})"
-        return Dot(x, y, own, plain(title), " ".join(words), label_x, label_y, anchor, author)
+        titles = [f"{s.tap} at {self._time(at)} ms: {s.packet} ({s.span})" for s, at in passage]
+        title = plain("; ".join(titles))
+        return Dot(x, y, self._time(moment), title, " ".join(words), label_x, label_y, anchor, author)
 
-    def _gaps(self, rung: Rung, row: int) -> tuple[Gap, ...]:
-        seen = [sighting.tap for sighting in rung.sightings]
+    def _gaps(self, rung: Rung, dots: Sequence[Dot], row: int) -> tuple[Gap, ...]:
+        name = _packet_name(rung, rung.sightings[0].packet if rung.sightings else None)
+        seats = [seat(rung.sightings[group[0]]) for group in passages(rung.sightings)]
+        passed = {tap: (dot.x, dot.y) for tap, dot in zip(seats, dots, strict=True)}
         gaps: list[Gap] = []
         for tap, why in self._ordered(rung):
             x = self.places[tap]
-            origin = self._origin(tap, seen)
-            start = x if origin is None else self.places[origin]
-            title = plain(f"{rung.name} was not seen at {tap}: {why}")
-            gaps.append(Gap(x, row, _arrow(start, row - STEP + HEAD, x, row), title))
-            seen.append(tap)
+            origin = self._origin(tap, tuple(passed))
+            start = (x, row - STEP) if origin is None else passed[origin]
+            title = plain(f"{name} was not seen at {tap}: {why}")
+            gaps.append(Gap(x, row, _arrow(*start, x, row), title))
+            passed[tap] = (x, row)
             row += STEP
         return tuple(gaps)
 
     def _ordered(self, rung: Rung) -> list[tuple[Tap, str]]:
         """Return missing taps in the order in which the packet should have passed them."""
-        way = self._travelled([sighting.tap for sighting in rung.sightings])
-        known = [each for each in rung.missing if each[0] in way]
-        rest = [each for each in rung.missing if each[0] not in way]
+        seen = [seat(sighting) for sighting in rung.sightings]
+        way = self._travelled(seen)
+        found: dict[Tap, str] = {}
+        for tap, why in rung.missing:
+            stand = [each for each in self.columns.stands_for(tap) if each not in seen]
+            if stand and not found.keys() & set(stand):
+                found[min(stand, key=lambda each: way.index(each) if each in way else len(way))] = why
+        known = [each for each in found.items() if each[0] in way]
+        rest = [each for each in found.items() if each[0] not in way]
         return sorted(known, key=lambda each: way.index(each[0])) + rest
 
     def _travelled(self, seen: Sequence[Tap]) -> tuple[Tap, ...]:
@@ -274,6 +299,13 @@ def _arrow(x1: int, y1: int, x2: int, y2: int) -> Arrow:
         return Arrow(x1, y1 + 4, x2, y2 - HEAD + 1)
     side = 1 if x2 > x1 else -1
     return Arrow(x1 + side * 4, y1, x2 - side * HEAD, y2)
+
+
+def _packet_name(rung: Rung, first: Packet | None) -> str:
+    """Leave out the addresses, which stand below the name."""
+    if first is None:
+        return rung.name
+    return rung.name.partition(f" {first.source} > ")[0]
 
 
 def _renamed(before: Sighting | None, now: Sighting) -> list[str]:

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from bothways.facts.diagnosis import Evidence
 from bothways.facts.span import Span
-from bothways.report.words import age, plain, shorten
+from bothways.report.words import ELLIPSIS, age, plain, shorten
 
 __all__ = ["Sheet"]
 
@@ -123,15 +123,17 @@ class Sheet:
         remarks = [said] if said else []
         lines: list[str] = []
         if span in self._quoted and not whole:
-            remarks.append("quoted above")
+            remarks.append("above")
         elif span.text.strip():
-            room = self.width - indent - 2
-            text = shorten(span.text, room * (MOST_LINES if whole else 1), span.column)
-            lines = _broken(text, room)
+            lines = _quoted(span, self.width - indent - 2, MOST_LINES if whole else 1)
         self._quoted.add(span)
         if remarks:
-            head.append(f"  ({', '.join(remarks)})", style="dim")
-        if len(lines) == 1 and head.cell_len + 2 + len(lines[0]) <= self.width:
+            remark = f"  ({', '.join(remarks)})"
+            if head.cell_len <= self.width < head.cell_len + len(remark):
+                self._put(head)
+                head = Text(" " * indent)
+            head.append(remark, style="dim")
+        if len(lines) == 1 and not remarks and head.cell_len + 2 + len(lines[0]) <= self.width:
             self._put(head + Text("  " + lines[0]))
             return
         self._put(head)
@@ -150,6 +152,20 @@ class Sheet:
         self._empty = False
         text.rstrip()
         self._console.print(text, soft_wrap=True)
+
+
+def _quoted(span: Span, room: int, most: int) -> list[str]:
+    """
+    Cut what a place reads to lines of *room*.
+
+    A packet is known by how its line begins. A line that needs two is given them.
+    """
+    text = " ".join(plain(span.text).split())
+    if span.frame is not None or "/captures/" in span.file:
+        return [text if len(text) <= room else text[: room - 1].rstrip(" ,") + ELLIPSIS]
+    if len(text) <= 2 * room:
+        return _broken(text, room)
+    return _broken(shorten(span.text, room * most, span.column), room)
 
 
 def _wrapped(text: Text, first: int, rest: int) -> list[Text]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Final
 
 from bothways.facts.diagnosis import Evidence, Fate
-from bothways.facts.packet import Packet
 from bothways.facts.prediction import Branch, Journey, Prediction, Walk
 from bothways.facts.step import Did, Place, Step
 from bothways.report.paper import Sheet
@@ -24,6 +24,7 @@ _DECISIVE: Final = {
     Did.ANSWERED: "bold",
     Did.DELIVERED: "bold green",
 }
+_TABLE: Final = "table="
 _FATES: Final = {Fate.WORKS: "bold green", Fate.UNKNOWN: "bold yellow"}
 
 
@@ -77,25 +78,39 @@ def _journey(sheet: Sheet, journey: Journey) -> None:
 
 def _branch(sheet: Sheet, branch: Branch) -> None:
     here: Place | None = None
-    for step in branch.steps:
-        if step.place != here:
-            here = step.place
+    for _, group in groupby(branch.steps, _alike):
+        steps = tuple(group)
+        if steps[0].place != here:
+            here = steps[0].place
             sheet.line((str(here), "cyan"), indent=4)
-        _step(sheet, step)
+        _step(
+            sheet,
+            steps[0],
+            ", ".join([steps[0].function, *(each.function.removeprefix(_TABLE) for each in steps[1:])]),
+        )
 
 
-def _step(sheet: Sheet, step: Step) -> None:
-    label = ((step.function + "  ", ""), (f"{step.did}: ", _DECISIVE.get(step.did, "")))
-    sheet.item(label, step.reason, indent=6, hang=3, tail=step.cell)
-    if step.after is not None:
-        for change in _changes(step.before, step.after):
-            sheet.line((change, "bold"), indent=9)
+def _alike(step: Step) -> object:
+    """Tell tables apart that a packet does not merely pass: those that say the same make one line."""
+    if step.did is Did.MATCHED and step.function.startswith(_TABLE) and not _changed(step):
+        return step.place, step.reason, step.cell
+    return id(step)
+
+
+def _step(sheet: Sheet, step: Step, function: str) -> None:
+    label = ((function + "  ", ""), (f"{step.did}: ", _DECISIVE.get(step.did, "")))
+    sheet.item(label, step.reason, indent=6, hang=3, tail="" if step.cell in step.reason else step.cell)
+    for change in _changed(step):
+        sheet.line((change, "bold"), indent=9)
     if step.did in _DECISIVE:
         sheet.quotes((Evidence(span) for span in step.evidence), indent=9, most=2)
 
 
-def _changes(before: Packet, after: Packet) -> list[str]:
+def _changed(step: Step) -> list[str]:
     """Say what a step rewrote: addresses, ports, MACs."""
+    before, after = step.before, step.after
+    if after is None:
+        return []
     pairs = (
         ("source", before.source, after.source),
         ("destination", before.destination, after.destination),

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from itertools import zip_longest
 from typing import Final
 
-from bothways.facts.diagnosis import Author, Culprit, Diagnosis, Evidence, Finding, Outcome, Remedy, Status
+from bothways.facts.diagnosis import (
+    Author,
+    Clock,
+    Culprit,
+    Diagnosis,
+    Evidence,
+    Finding,
+    Outcome,
+    Remedy,
+    Status,
+)
+from bothways.facts.span import Kind
 from bothways.report.paper import Sheet
 from bothways.report.words import (
     author_basis,
@@ -27,6 +39,8 @@ _COLOURS: Final = {
 _FATES: Final = {"works": "green", "unknown": "yellow"}
 #: how many other connections are named before the rest is counted
 MOST_OTHERS: Final = 5
+#: how many unknowns and commands stand behind a verdict that is decided
+MOST_SENTENCES: Final = 10
 
 
 def render_text(diagnosis: Diagnosis, *, width: int, colour: bool) -> str:
@@ -64,7 +78,7 @@ def _verdict(sheet: Sheet, diagnosis: Diagnosis) -> None:
         indent=0,
         style="bold",
     )
-    title = f"  in {diagnosis.title}" if diagnosis.title else ""
+    title = f"  ({diagnosis.title})" if diagnosis.title else ""
     sheet.line((question_words(diagnosis.question), ""), (title, "dim"))
     if diagnosis.cause is not None and diagnosis.cause.summary:
         sheet.space()
@@ -156,7 +170,7 @@ def _outcomes(sheet: Sheet, diagnosis: Diagnosis) -> None:
     for outcome in diagnosis.outcomes:
         label = (_fate(outcome) + ":").ljust(longest + 2)
         style = _FATES.get(str(outcome.fate), "red")
-        sheet.item(((label, f"bold {style}"),), "; ".join(outcome.choices) or "whatever is chosen")
+        sheet.item(((label, f"bold {style}"),), "; ".join(outcome.choices) or "the network has no choice")
         if outcome.why:
             sheet.paragraph(outcome.why, indent=2 + longest + 2, style="dim")
 
@@ -184,8 +198,13 @@ def _clocks(sheet: Sheet, diagnosis: Diagnosis) -> None:
     sheet.heading("Clocks")
     for clock in diagnosis.clocks:
         words = f"against {clock.relative_to} {tolerance(clock.low_ns, clock.high_ns)}"
-        tail = clock.assumption
+        # Clocks that may agree move no packet, so nobody has to judge what was assumed.
+        tail = "" if _may_agree(clock) else clock.assumption
         sheet.item(((f"{clock.host} ", "bold"),), words, hang=3, tail=tail)
+
+
+def _may_agree(clock: Clock) -> bool:
+    return (clock.low_ns is None or clock.low_ns <= 0) and (clock.high_ns is None or clock.high_ns >= 0)
 
 
 def _ruled_out(sheet: Sheet, diagnosis: Diagnosis) -> None:
@@ -203,8 +222,11 @@ def _sentences(title: str, pick: Callable[[Diagnosis], tuple[str, ...]]) -> _Sec
         if not said:
             return
         sheet.heading(title)
-        for each in said:
+        most = len(said) if diagnosis.status is Status.UNDETERMINED else MOST_SENTENCES
+        for each in said[:most]:
             sheet.item((("- ", ""),), each)
+        if len(said) > most:
+            sheet.line((f"… and {len(said) - most} more in --json", "dim"), indent=2)
 
     return section
 
@@ -213,10 +235,14 @@ def _next(sheet: Sheet, diagnosis: Diagnosis) -> None:
     if not diagnosis.next:
         return
     sheet.heading("To know more, run")
-    for step in diagnosis.next:
+    most = len(diagnosis.next) if diagnosis.status is Status.UNDETERMINED else MOST_SENTENCES
+    shown = diagnosis.next[:most]
+    for step, after in zip_longest(shown, shown[1:]):
         sheet.line((f"{step.host}# ", "cyan"), (step.command, "bold"), indent=2)
-        if step.why:
+        if step.why and (after is None or after.why != step.why):
             sheet.paragraph(step.why, indent=5, style="dim")
+    if len(diagnosis.next) > most:
+        sheet.line((f"… and {len(diagnosis.next) - most} more in --json", "dim"), indent=2)
 
 
 def _others(sheet: Sheet, diagnosis: Diagnosis) -> None:
@@ -235,7 +261,7 @@ def _account(sheet: Sheet, diagnosis: Diagnosis) -> None:
     missed = len(accounted.unexplained)
     if accounted.packets:
         sheet.space()
-        seen = f"{counted(accounted.packets, 'packet')} of the connection observed"
+        seen = f"Its packets were seen {counted(accounted.packets, 'time')}"
         said = f"{missed} not explained:" if missed else "all explained"
         sheet.line((f"{seen}, {said}", "yellow" if missed else "dim"))
         sheet.quotes((Evidence(span) for span in accounted.unexplained), most=4)
@@ -243,15 +269,21 @@ def _account(sheet: Sheet, diagnosis: Diagnosis) -> None:
         if not accounted.packets:
             sheet.space()
         kinds = Counter(str(problem.kind) for problem in diagnosis.problems)
-        shares = ", ".join(f"{amount} {kind}" for kind, amount in kinds.most_common())
+        shares = ", ".join(_share(kind, amount) for kind, amount in kinds.most_common())
         total = counted(len(diagnosis.problems), "problem")
-        sheet.line((f"{total} in the evidence ({shares}), listed by --json", "dim"))
+        sheet.line((f"{total} in the evidence: {shares}", "dim"))
+
+
+def _share(kind: str, amount: int) -> str:
+    """Kinds are adjectives, one is a noun."""
+    return counted(amount, kind) if kind == Kind.CONTRADICTION else f"{amount} {kind}"
 
 
 _Section = Callable[[Sheet, Diagnosis], None]
 
 _also: Final = _findings("Also wrong", lambda diagnosis: diagnosis.also)
 _latent: Final = _findings("Latent: works now, may fail later", lambda diagnosis: diagnosis.latent)
+_lurking: Final = _findings("Latent: may make it fail", lambda diagnosis: diagnosis.latent)
 _assumptions: Final = _sentences("Taken for granted", lambda diagnosis: diagnosis.assumptions)
 _unknown: Final = _sentences("Not known", lambda diagnosis: diagnosis.unknown)
 
@@ -263,7 +295,7 @@ _SECTIONS: Final[dict[Status, tuple[_Section, ...]]] = {
     ),
     Status.UNDETERMINED: (
         _verdict, _authors, _unknown, _next, _symptoms, _chain, _culprits, _remedies, _outcomes, _also,
-        _latent, _clocks, _ruled_out, _assumptions, _others, _account,
+        _lurking, _clocks, _ruled_out, _assumptions, _others, _account,
     ),
     Status.HEALTHY: (_verdict, _authors, _outcomes, _also, _latent, _others, _account),
 }  # fmt: skip

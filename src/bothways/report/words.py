@@ -10,6 +10,7 @@ from bothways.facts.question import Question
 from bothways.facts.span import Problem
 
 __all__ = [
+    "ELLIPSIS",
     "age",
     "author_basis",
     "author_sentence",
@@ -167,7 +168,7 @@ def author_verb(what: str) -> str:
 def author_sentence(author: Author) -> str:
     """Where an author sits, in words; what is unknown is said."""
     if author.host is None:
-        return "a station that is no host of this bundle"
+        return "a station that the evidence does not name"
     parts = [plain(author.host)]
     if author.netns is not None:
         parts.append("root namespace" if author.netns == "root" else f"namespace {plain(author.netns)}")
@@ -179,6 +180,8 @@ def author_sentence(author: Author) -> str:
 
 def author_basis(author: Author) -> str:
     """How an author is known."""
+    if author.basis == "model" and author.frame is not None and author.function is not None:
+        return "seen in a capture, the function by the model"
     return _BASES.get(author.basis, plain(author.basis))
 
 

@@ -1,4 +1,4 @@
-"""The incident as a diagnosis and as a prediction, hand-made, with the lines that its evidence really holds."""
+"""The incident as a diagnosis and as a prediction, hand-made, with the lines that its evidence holds."""
 
 from __future__ import annotations
 
@@ -80,8 +80,9 @@ EVENT: Final = Span(
     f"{INSIDE}/conntrack-events.txt",
     line=1,
     text=(
-        "[1795348357.156336]\t    [NEW] ipv4     2 tcp      6 120 SYN_SENT src=192.168.111.210 dst=192.168.111.223"
-        " sport=17350 dport=22 [UNREPLIED] src=88.88.88.4 dst=192.168.111.210 sport=22 dport=17350 id=83628974"
+        "[1795348357.156336]\t    [NEW] ipv4     2 tcp      6 120 SYN_SENT src=192.168.111.210"
+        " dst=192.168.111.223 sport=17350 dport=22 [UNREPLIED] src=88.88.88.4 dst=192.168.111.210 sport=22"
+        " dport=17350 id=83628974"
     ),
 )
 INVALID: Final = Span(
@@ -146,7 +147,8 @@ LADDER: Final = Ladder(
              (HOST5_ETH0, 156820, ANSWER_FLOATING, 1), (EXTGW, 156857, ANSWER_FLOATING, 1),
              (HOST1_ETH0, 156877, ANSWER_FLOATING, 1), (BR_EX, 157212, ANSWER_FLOATING, 6),
              missing=((QR_TAP, RAN), (QG_TAP, RAN)), note="rewritten on host5, never in the tracker"),
-        rung("ACK", (BR_EX, 157237, ACKED, 7), (QG_TAP, 157255, ACKED, 2), missing=((QR_TAP, RAN), (VM, RAN))),
+        rung("ACK", (BR_EX, 157237, ACKED, 7), (QG_TAP, 157255, ACKED, 2),
+             missing=((QR_TAP, RAN), (VM, RAN))),
         rung("RST", (QG_TAP, 157712, RESET, 5), (BR_EX, 157840, RESET, 10)),
         rung("SYN/ACK, sent again", (VM, 1158262, ANSWER, 3), (VM_TAP, 1158443, ANSWER, 4),
              (HOST5_ETH0, 1170456, ANSWER_FLOATING, 3), (HOST1_ETH0, 1170540, ANSWER_FLOATING, 3),
@@ -178,9 +180,9 @@ INCIDENT: Final = Diagnosis(
         "BW101",
         "reply-bypasses-tracker",
         Confidence.PROVED,
-        f"host1/{ROUTER} saw the client's SYN but not the SYN/ACK, which left host5 by br-int table 100; so it"
-        " called the client's ACK INVALID, did not translate 192.168.111.223, took the packet for its own and"
-        " answered with a RST",
+        f"host1/{ROUTER} saw the client's SYN but not the SYN/ACK, which left host5 by br-int table 100; so"
+        " it called the client's ACK INVALID, did not translate 192.168.111.223, took the packet for its own"
+        " and answered with a RST",
     ),
     also=(),
     latent=(),
@@ -191,18 +193,20 @@ INCIDENT: Final = Diagnosis(
             (Evidence(EVENT, -0.4), Evidence(DNAT, 8.2), frame(0, 1), frame(0, 2)),
         ),
         Link(
-            f"the SYN/ACK bypassed host1/{ROUTER}: it was rewritten to 192.168.111.223 on host5 and sent out there",
+            f"the SYN/ACK bypassed host1/{ROUTER}: it was rewritten to 192.168.111.223 on host5 and sent out"
+            " there",
             Basis.OBSERVED,
             (Evidence(REWRITE, 8.3), frame(1, 2), frame(1, 5)),
         ),
         Link(
-            "the client's ACK was INVALID there, in state SYN_SENT: the entry waits for a SYN/ACK in the reply"
-            " direction, a bare ACK in the original one is refused",
+            "the client's ACK was INVALID there, in state SYN_SENT: the entry waits for a SYN/ACK in the"
+            " reply direction, a bare ACK in the original one is refused",
             Basis.OBSERVED,
             (Evidence(INVALID, 0.0), frame(2, 1)),
         ),
         Link(
-            "an INVALID packet gets no NAT: the rule was passed over, the ACK kept the address 192.168.111.223",
+            "an INVALID packet gets no NAT: the rule was passed over, the ACK kept the address"
+            " 192.168.111.223",
             Basis.PREDICTED,
             (Evidence(DNAT, 8.2),),
         ),
@@ -234,11 +238,12 @@ INCIDENT: Final = Diagnosis(
     ),
     outcomes=(
         Outcome(
-            (f"192.168.111.223 answered by {MACS[0]}",), Fate.RESET, True, "the reply bypasses the tracker"
+            (f"192.168.111.223 answered by {MACS[0]}",),
+            Fate.RESET,
+            observed=True,
+            why="the reply bypasses the tracker",
         ),
-        Outcome(
-            (f"192.168.111.223 answered by {MACS[1]}",), Fate.WORKS, False, "both ways pass host5's flows"
-        ),
+        Outcome((f"192.168.111.223 answered by {MACS[1]}",), Fate.WORKS, why="both ways pass host5's flows"),
     ),
     clocks=(
         Clock("host5", "host1", -25271000, -25063000, "frames travel no faster than at once"),
@@ -273,7 +278,7 @@ HEALTHY: Final = Diagnosis(
     latent=(
         Finding("BW201", "works now, by which station answered first", (Evidence(REWRITE, 8.3),)),
     ),
-    outcomes=(Outcome((f"192.168.111.223 answered by {MACS[1]}",), Fate.WORKS, True),),
+    outcomes=(Outcome((f"192.168.111.223 answered by {MACS[1]}",), Fate.WORKS, observed=True),),
     accounted=Accounted(42),
 )  # fmt: skip
 
@@ -310,7 +315,7 @@ def hostile(text: str = HOSTILE) -> Diagnosis:
         authors=(Author("rst", quoted, text, text, text, text, "trace"),),
         culprits=(Culprit("openflow", text, text, text, quoted),),
         remedies=(Remedy((Change(text, text, text),), "depends", text, (text,)),),
-        outcomes=(Outcome((text,), Fate.RESET, True, text),),
+        outcomes=(Outcome((text,), Fate.RESET, observed=True, why=text),),
         clocks=(Clock(text, text, None, 5, text), Clock(text, text, 5, None, text)),
         ruled_out=(RuledOut("BW601", text, (quoted,)),),
         assumptions=(text,),

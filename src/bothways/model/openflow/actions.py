@@ -36,12 +36,12 @@ def execute(run: Run, action: Action) -> None:
     """Let an action act."""
     act = ACTIONS.get(action.name) if action.modelled else None
     if act is None:
-        unmodelled(run, action)
+        _unmodelled(run, action)
     else:
         act(run, action)
 
 
-def unmodelled(run: Run, action: Action) -> None:
+def _unmodelled(run: Run, action: Action) -> None:
     """Say that an action is not followed."""
     run.doubt(f"what `{action.text or action.name}` does to {run.where}: it is not modelled", blind=True)
 
@@ -173,7 +173,7 @@ def _goto_table(run: Run, action: Action) -> None:
 
 def _resubmit(run: Run, action: Action) -> None:
     if action.args.get("ct"):
-        unmodelled(run, action)
+        _unmodelled(run, action)
         return
     frame, port = run.frame, action.args.get("port")
     table = action.args.get("table")

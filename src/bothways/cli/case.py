@@ -1,0 +1,84 @@
+"""BUNDLE and FLOW, as every verb takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, TypeVar
+
+import click
+
+from bothways.bundle import Bundle, BundleError, open_bundle
+from bothways.cli.ending import CommandError, ExitCode, reason
+from bothways.cli.screen import tell
+from bothways.facts.question import Question
+from bothways.facts.span import Problem
+from bothways.parse.flow import FlowError, parse_flow
+from bothways.report.words import counted, problem_line
+
+__all__ = ["bundle_argument", "flow_argument", "open_case", "read_flow", "tell_problems"]
+
+#: problems that are listed where nobody asked for all of them
+MOST_PROBLEMS: Final = 10
+_HINT: Final = "a bundle is a folder with bundle.toml and hosts/, docs/howto/make-a-bundle.md makes one"
+_HINT_INSIDE: Final = "docs/reference/bundle.md shows what stands in bundle.toml"
+
+Verb = TypeVar("Verb", bound=Callable[..., object])
+
+
+def bundle_argument(verb: Verb) -> Verb:
+    """Declare BUNDLE."""
+    return click.argument("bundle", metavar="BUNDLE", type=click.Path(path_type=Path))(verb)
+
+
+def flow_argument(verb: Verb) -> Verb:
+    """Declare FLOW. Several words are taken too, so that :func:`read_flow` answers a forgotten quote."""
+    return click.argument("flow", metavar="[FLOW]", nargs=-1)(verb)
+
+
+def open_case(path: Path) -> Bundle:
+    """
+    Open a bundle.
+
+    :raises CommandError: if it is none, or cannot be read.
+    """
+    try:
+        return open_bundle(path)
+    except BundleError as error:
+        hint = error.hint or (_HINT_INSIDE if path.is_dir() else _HINT)
+        if not path.exists() and _is_flow(str(path)):
+            hint = f"this reads like a FLOW, and BUNDLE comes first: `BUNDLE '{path}'`"
+        raise CommandError(error.message, hint) from error
+    except OSError as error:
+        raise CommandError(f"`{path}` cannot be read: {reason(error)}", _HINT) from error
+
+
+def read_flow(words: Sequence[str]) -> Question | None:
+    """
+    Read FLOW, None if it was left out.
+
+    :raises CommandError: if it is none.
+    """
+    if not words:
+        return None
+    try:
+        return parse_flow(" ".join(words))
+    except FlowError as error:
+        raise CommandError(str(error), error.hint, ExitCode.WRONG_USAGE) from error
+
+
+def tell_problems(problems: Sequence[Problem], *, every: bool = False) -> None:
+    """List on standard error what was not understood or contradicts itself: the first few, or all."""
+    shown = problems if every else problems[:MOST_PROBLEMS]
+    for problem in shown:
+        tell(f"problem: {problem_line(problem)}")
+    if len(shown) < len(problems):
+        tell(f"{counted(len(problems) - len(shown), 'more problem')}; --problems lists all")
+
+
+def _is_flow(text: str) -> bool:
+    try:
+        parse_flow(text)
+    except FlowError:
+        return False
+    return True
