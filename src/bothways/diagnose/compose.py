@@ -31,6 +31,7 @@ from bothways.facts.diagnosis import (
     Next,
     Status,
 )
+from bothways.facts.packet import Flag
 from bothways.facts.prediction import Prediction
 from bothways.facts.question import Question
 from bothways.facts.step import Did
@@ -175,7 +176,7 @@ def _accounted(case: Case) -> Accounted:
         and (t.way, t.flags) not in predicted
         and t not in replayed
         and t is not case.story.rst
-        and t.flags.value & 0x07
+        and t.flags & (Flag.SYN | Flag.RST)
     ]
     return Accounted(
         sum(len(t.sightings) for t in connection.trajectories), tuple(t.sightings[0].span for t in stray)

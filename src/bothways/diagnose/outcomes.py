@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bothways.diagnose.case import Case
-from bothways.facts.choice import Choice, Freedom
 from bothways.facts.diagnosis import Fate, Outcome
 from bothways.facts.prediction import Walk
 
@@ -20,12 +19,13 @@ def outcomes_of(case: Case) -> tuple[Outcome, ...]:
     known = [w for w in case.prediction.walks if w.fate is not Fate.UNKNOWN]
     if not known:
         return _from_captures(case)
-    happened = case.walk if case.story is None or case.walk.fate is case.story.fate else None
+    story = case.story
+    happened = case.walk if story is not None and case.walk.fate is story.fate else None
     decisive = _decisive(case.prediction.walks)
     found: dict[tuple[str, ...], Outcome] = {}
     for walk in case.prediction.walks:
         said = tuple(c.taken for c in walk.choices if c.key in decisive)
-        seen = walk is happened and (case.story is not None or _recorded(walk))
+        seen = walk is happened
         if said not in found or seen:
             found[said] = Outcome(said, walk.fate, observed=seen, why=walk.why)
     return tuple(found.values())
@@ -38,11 +38,6 @@ def _decisive(walks: tuple[Walk, ...]) -> set[str]:
         for choice in walk.choices:
             taken.setdefault(choice.key, set()).add(choice.taken)
     return {key for key, options in taken.items() if len(options) > 1}
-
-
-def _recorded(walk: Walk) -> bool:
-    free: list[Choice] = [c for c in walk.choices if c.freedom is Freedom.FREE]
-    return bool(free) and all(c.recorded == c.taken for c in free)
 
 
 def _from_captures(case: Case) -> tuple[Outcome, ...]:

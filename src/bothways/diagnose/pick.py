@@ -27,6 +27,8 @@ def pick(
     ranked = sorted(stories, key=lambda story: story.rank)
     if question is None:
         return (ranked[0], tuple(ranked[1:])) if ranked else (None, ())
+    if question.protocol != "tcp":
+        return None, tuple(ranked)
     asked = [s for s in ranked if _asked(s.connection, question)]
     chosen = asked[0] if asked else None
     if chosen is None:

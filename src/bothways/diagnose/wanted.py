@@ -42,13 +42,20 @@ def wanted(
         commands.extend(_more(case))
     if explanation is None:
         texts.extend(case.walk.unknown)
-    for netns in _concerned(case):
-        for text, command in _missing(netns, "the model needs it to walk the connection"):
-            texts.append(text)
-            commands.append(command)
     for text, command in _partial_views(case.bundle.snapshot, str(case.question.destination)):
         texts.append(text)
         commands.append(command)
+    for netns in _concerned(case):
+        missing = _missing(netns)
+        if missing:
+            texts.append(f"of {netns.label} were not collected: {', '.join(missing)}")
+        prefix = "" if netns.name == "root" else f"ip netns exec {netns.name} "
+        commands.extend(
+            Next(
+                netns.host, prefix + command, f"shows the {what}: the model needs them to walk the connection"
+            )
+            for what, command in missing.items()
+        )
     return tuple(dict.fromkeys(texts)), tuple(dict.fromkeys(commands))
 
 
@@ -63,17 +70,14 @@ def _concerned(case: Case) -> list[Netns]:
     return found
 
 
-def _missing(netns: Netns, why: str) -> Iterator[tuple[str, Next]]:
-    """What was not collected of a namespace: a sentence, and what to run."""
-    for name, (what, command) in _DUMPS.items():
-        if name == "conntrack" and netns.iptables is not None and not tracks(netns):
-            continue  # nothing there keeps track of connections
-        if getattr(netns, name) is None:
-            prefix = "" if netns.name == "root" else f"ip netns exec {netns.name} "
-            yield (
-                f"{what} of {netns.label} were not collected",
-                Next(netns.host, prefix + command, why),
-            )
+def _missing(netns: Netns) -> dict[str, str]:
+    """What was not collected of a namespace, and what to run for each."""
+    untracked = netns.iptables is not None and not tracks(netns)  # then there is no table to look at
+    return {
+        what: command
+        for name, (what, command) in _DUMPS.items()
+        if getattr(netns, name) is None and not (name == "conntrack" and untracked)
+    }
 
 
 def _partial_views(snapshot: Snapshot, address: str) -> Iterator[tuple[str, Next]]:

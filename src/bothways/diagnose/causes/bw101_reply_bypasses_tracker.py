@@ -164,6 +164,9 @@ def _chain(case: Case, mechanism: Mechanism, bypass: Bypass) -> tuple[Link, ...]
     opened, refused = (seen[0], seen[1]) if seen else (None, None)
     observed = Basis.OBSERVED if seen else Basis.PREDICTED
     events = _events(case, mechanism)
+    forwarded = _stacked(case, "ip_forward")
+    delivered = _stacked(case, "ip_local_deliver", "ip_local_deliver_finish")
+    answered = _stacked(case, "tcp_v4_send_reset", "tcp_v6_send_reset")
     invalid_log = _invalid_log(case, mechanism)
     translated = mechanism.translated
     links = [
@@ -173,14 +176,15 @@ def _chain(case: Case, mechanism: Mechanism, bypass: Bypass) -> tuple[Link, ...]
                 ""
                 if translated is None or translated.after is None
                 else f" and translated to {translated.after.destination}"
-            ),
+            )
+            + _another_run(forwarded),
             observed,
             ages.all(
                 None if opened is None else opened.entered,
                 None if opened is None else opened.left,
                 events,
                 () if translated is None else translated.evidence,
-                _stacked(case, "ip_forward"),
+                forwarded,
             ),
         ),
         Link(
@@ -203,21 +207,26 @@ def _chain(case: Case, mechanism: Mechanism, bypass: Bypass) -> tuple[Link, ...]
         ),
         Link(
             f"{case.question.destination} is an address of {mechanism.label} itself: "
-            "the packet was delivered locally",
+            f"the packet was delivered locally{_another_run(delivered)}",
             Basis.CONFIG,
-            ages.all(_local(case, mechanism), _stacked(case, "ip_local_deliver", "ip_local_deliver_finish")),
+            ages.all(_local(case, mechanism), delivered),
         ),
         Link(
-            f"no connection there matched, so {mechanism.reset.function} answered with a RST",
+            f"no connection there matched, so {mechanism.reset.function} answered with a RST"
+            f"{_another_run(answered)}",
             Basis.PREDICTED if case.origin is None else Basis.OBSERVED,
             ages.all(
                 None if case.origin is None else case.origin.sighting,
-                _stacked(case, "tcp_v4_send_reset", "tcp_v6_send_reset"),
+                answered,
                 () if case.origin is not None else mechanism.reset.evidence,
             ),
         ),
     ]
     return tuple(links)
+
+
+def _another_run(stacks: tuple[Span, ...]) -> str:
+    return " (a call stack of another run shows the same)" if stacks else ""
 
 
 def _untranslated(mechanism: Mechanism, case: Case) -> str:
