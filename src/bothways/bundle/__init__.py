@@ -1,5 +1,5 @@
 """
-A folder of evidence, opened.
+Evidence of one case, opened: a folder of it, or loose files.
 
 ============ ================================================================
 Bundle       the evidence of one case: snapshot, captures, stacks, problems
@@ -9,6 +9,11 @@ dumps        which file of a namespace is read by which parser
 switch       Open vSwitch of a host, merged from what its tools say
 captures     pcap and tcpdump text, with what is known of how they ran
 ages         when each dump was read, from ``collection.jsonl``
+loose        captures, dumps and pasted terminals without a folder
+loose_file   what one such file holds
+loose_place  where it was taken: prompts, options (``place``), names, or asked
+loose_hosts  loose dumps put together, quoted as their files stand (``requote``)
+item         one piece of loose evidence
 ============ ================================================================
 
 A missing file means that it was not collected; an empty one that there was nothing.
@@ -16,6 +21,7 @@ A missing file means that it was not collected; an empty one that there was noth
 
 from bothways.bundle.content import Bundle
 from bothways.bundle.error import BundleError
+from bothways.bundle.loose import open_evidence
 from bothways.bundle.open import open_bundle
 
-__all__ = ["Bundle", "BundleError", "open_bundle"]
+__all__ = ["Bundle", "BundleError", "open_bundle", "open_evidence"]

@@ -1,8 +1,9 @@
 """
 When each dump was read: the start of the command in ``collection.jsonl`` whose output the file holds.
 
-The record names commands and not files, so a file is matched by host, namespace and the words of the command. Of
-several runs the last counts, because a later run replaces the file. Without a match the age is unknown.
+The record names commands and not files, so a file is matched by host, namespace and the words of the
+command. Of several runs the last counts, because a later run replaces the file. Without a match the age is
+unknown.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 from bothways.bundle.ages import Ages
 from bothways.bundle.folder import Folder
 from bothways.facts.dump import Dump
+from bothways.facts.nft import NftTable
 from bothways.facts.parsed import Parsed
 from bothways.facts.snapshot import IngressDrop, Netns
 from bothways.facts.span import Span
@@ -20,6 +21,7 @@ from bothways.parse.bridge_fdb import parse_fdb
 from bothways.parse.conntrack import parse_counters, parse_entries, parse_events
 from bothways.parse.invalid_log import parse_invalid_log
 from bothways.parse.ip_json import parse_addr, parse_neigh, parse_route, parse_rule
+from bothways.parse.ip_route_text import parse_neigh_text, parse_route_text, parse_rule_text
 from bothways.parse.ip_text import parse_addr_text
 from bothways.parse.iptables import parse_iptables
 from bothways.parse.nft_text import parse_nft
@@ -63,9 +65,9 @@ class DumpReader:
 #: Field of Netns -> files that fill it with their parsers; the first that is there is read.
 _FIELDS: Final[Mapping[str, tuple[tuple[str, _Parser], ...]]] = {
     "devices": (("addr.json", parse_addr), ("addr.txt", parse_addr_text)),
-    "routes": (("route.json", parse_route),),
-    "rules": (("rule.json", parse_rule),),
-    "neighbours": (("neigh.json", parse_neigh),),
+    "routes": (("route.json", parse_route), ("route.txt", parse_route_text)),
+    "rules": (("rule.json", parse_rule), ("rule.txt", parse_rule_text)),
+    "neighbours": (("neigh.json", parse_neigh), ("neigh.txt", parse_neigh_text)),
     "fdb": (("fdb.json", parse_fdb),),
     "iptables": (("iptables-save.txt", parse_iptables),),
     "ip6tables": (("ip6tables-save.txt", parse_iptables),),
@@ -80,7 +82,7 @@ _NFT: Final = "nft.txt"
 
 
 def _nft(reader: DumpReader, file: str, read_at: float | None) -> Mapping[str, Dump[object]]:
-    """``nft.txt`` fills two fields: what devices drop on arrival, and tables that are not evaluated."""
+    """``nft.txt`` fills three fields: what devices drop, native tables, and those that are not evaluated."""
     rows = reader.parsed(parse_nft, file, read_at)
     if rows is None:
         return {}
@@ -88,6 +90,7 @@ def _nft(reader: DumpReader, file: str, read_at: float | None) -> Mapping[str, D
     kinds: Mapping[str, Callable[[object], bool]] = {
         "ingress_drops": lambda row: isinstance(row, IngressDrop),
         "unmodelled_nft": lambda row: isinstance(row, Span),
+        "nft": lambda row: isinstance(row, NftTable),
     }
     return {
         name: Dump(tuple(row for row in rows if belongs(row)), file, read_at, partial)

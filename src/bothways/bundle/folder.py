@@ -1,8 +1,8 @@
 """
 The files of a bundle: found in a fixed order, read as bytes or text, never outside the folder.
 
-A symbolic link counts as the file that it leads to if that lies inside the folder; any other link, and anything that
-is neither file nor folder, is refused with a problem.
+A symbolic link counts as the file that it leads to if that lies inside the folder; any other link, and
+anything that is neither file nor folder, is refused with a problem.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ class Folder:
             text = data.decode(errors="replace")
             shown = text.split("\n")[line - 1].removesuffix("\r")
             bad = data[error.start]
-            message = f"byte 0x{bad:02x} is not UTF-8; it and others like it are read as `\N{REPLACEMENT CHARACTER}`"
+            sign = "`\N{REPLACEMENT CHARACTER}`"
+            message = f"byte 0x{bad:02x} is not UTF-8; it and others like it are read as {sign}"
             self.problem(Kind.MALFORMED, Span(name, line=line, text=shown), message)
             return text
 

@@ -1,7 +1,8 @@
 """
 ``bundle.toml``: the title, the question, wires that no dump names, and dumps that are filtered views.
 
-The format line and the TOML itself must be right. Anything else that cannot be used is a problem with its line.
+The format line and the TOML itself must be right. Anything else that cannot be used is a problem with its
+line.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """
 Open a bundle: read every file of the folder whose format is known, and put the facts together.
 
-Damaged evidence is a problem with its place, and what is left is used. Only a folder that is no bundle is an error.
+Damaged evidence is a problem with its place, and what is left is used. Only a folder that is no bundle is
+an error.
 """
 
 from __future__ import annotations

@@ -29,8 +29,8 @@ _SLL2: Final = struct.Struct("!HHIHBB8s")
 _TAGS: Final = frozenset({0x8100, 0x88A8, 0x9100})
 _LONGEST_LENGTH: Final = 0x600
 _MAC_SIZE: Final = 6
-#: ARPHRD values whose frames carry no ethertype: netlink, radiotap and GRE (if_arp.h).
-_NO_ETHERTYPE: Final = frozenset({778, 803, 824})
+#: ARPHRD values whose frames carry no ethertype: radiotap and netlink (if_arp.h). GRE's protocol type is one.
+_NO_ETHERTYPE: Final = frozenset({803, 824})
 #: ARPHRD values of devices that have a 14-byte Ethernet header on the wire: Ethernet and loopback.
 _ETHERNET_LIKE: Final = frozenset({1, 772})
 
@@ -64,8 +64,8 @@ class Link:
     way: str = ""
 
 
-def _tagged(ethernet: Ethernet, raw: bytes, wire: int) -> Layers | Refused:
-    """Strip VLAN tags (the outermost VID is kept) and decode what they carry."""
+def _tagged(ethernet: Ethernet, raw: bytes, wire: int, length: int) -> Layers | Refused:
+    """Strip VLAN tags (the outermost VID is kept) and decode what they carry; *length* is the frame's."""
     at = 0
     while ethernet.type in _TAGS:
         if len(raw) < at + _TAG.size:
@@ -74,7 +74,7 @@ def _tagged(ethernet: Ethernet, raw: bytes, wire: int) -> Layers | Refused:
         vlan = tci & 0x0FFF if ethernet.vlan is None else ethernet.vlan
         ethernet = replace(ethernet, type=kind, vlan=vlan)
         at += _TAG.size
-    decoded = decode_network(ethernet, raw[at:] if at else raw, wire - at)
+    decoded = decode_network(ethernet, raw[at:] if at else raw, wire - at, length)
     if decoded is not None:
         return decoded
     known = ethernet.type < _LONGEST_LENGTH or ethernet.type in _CONTROL
@@ -91,10 +91,7 @@ def decode_ethernet(raw: bytes, wire: int) -> Layers | Refused:
         return Refused(f"an Ethernet header of {len(raw)} bytes, 14 are needed")
     dst, src, kind = _ETHERNET.unpack_from(raw)
     ethernet = Ethernet(mac_of(src), mac_of(dst), kind)
-    decoded = _tagged(ethernet, raw[_ETHERNET.size :], wire - _ETHERNET.size)
-    if isinstance(decoded, Refused):
-        return decoded
-    return replace(decoded, packet=replace(decoded.packet, length=wire))
+    return _tagged(ethernet, raw[_ETHERNET.size :], wire - _ETHERNET.size, wire)
 
 
 def _ethernet(raw: bytes, wire: int) -> Link:
@@ -107,11 +104,8 @@ def _cooked(header: tuple[int, int, int, int, bytes], raw: bytes, wire: int) -> 
         return Refused(f"a frame of ARPHRD type {hardware}", kind=None)
     src = mac_of(sender[:_MAC_SIZE]) if size == _MAC_SIZE else UNKNOWN_MAC
     dst: Mac = BROADCAST if packet_type == _BROADCAST_TYPE else UNKNOWN_MAC
-    decoded = _tagged(Ethernet(src, dst, kind), raw, wire)
-    if isinstance(decoded, Refused):
-        return decoded
     length = wire + (_ETHERNET.size if hardware in _ETHERNET_LIKE else 0)
-    return replace(decoded, packet=replace(decoded.packet, length=length))
+    return _tagged(Ethernet(src, dst, kind), raw, wire, length)
 
 
 def _sll(raw: bytes, wire: int) -> Link:
@@ -134,10 +128,7 @@ def _sll2(raw: bytes, wire: int) -> Link:
 
 
 def _raw(raw: bytes, wire: int) -> Link:
-    decoded = decode_ip_by_version(raw, wire)
-    if isinstance(decoded, Refused):
-        return Link(decoded)
-    return Link(replace(decoded, packet=replace(decoded.packet, length=wire)))
+    return Link(decode_ip_by_version(raw, wire))
 
 
 #: LINKTYPE value -> decoder. 12 and 14 are what some systems write for RAW.

@@ -41,17 +41,17 @@ _MAX_EXTENSIONS: Final = 16
 _UDP_PORTS: Final = 4
 
 
-def _arp(ethernet: Ethernet, raw: bytes, wire: int) -> Layers | Refused:
+def _arp(ethernet: Ethernet, raw: bytes, wire: int, length: int) -> Layers | Refused:
     if len(raw) < _ARP.size:
         return Refused(f"an ARP message of {len(raw)} bytes, 28 are needed")
     hardware, protocol, hardware_size, protocol_size, op, sha, spa, tha, tpa = _ARP.unpack_from(raw)
     if (hardware, protocol, hardware_size, protocol_size) != _ARP_ETHERNET:
         return Refused("an ARP message that is not IPv4 over Ethernet", kind=None)
     arp = Arp(op, mac_of(sha), ipv4(spa), mac_of(tha), ipv4(tpa))
-    return Layers(Packet(ethernet, arp=arp), raw, wire)
+    return Layers(Packet(ethernet, arp=arp, length=length), raw, wire)
 
 
-def _ip4(ethernet: Ethernet, raw: bytes, wire: int) -> Layers | Refused:
+def _ip4(ethernet: Ethernet, raw: bytes, wire: int, length: int) -> Layers | Refused:
     if len(raw) < _IPV4.size:
         return Refused(f"an IPv4 header of {len(raw)} bytes, at least 20 are needed")
     first, tos, total, ident, fragment, ttl, protocol, _, src, dst = _IPV4.unpack_from(raw)
@@ -70,7 +70,7 @@ def _ip4(ethernet: Ethernet, raw: bytes, wire: int) -> Layers | Refused:
         more=bool(fragment & 0x2000),
         offset=(fragment & 0x1FFF) * 8,
     )
-    return _above(Layers(Packet(ethernet, ip=ip), raw[header:total], total - header))
+    return _above(Layers(Packet(ethernet, ip, length=length), raw[header:total], total - header))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ _EXTENSIONS: Final[Mapping[int, Callable[[_Chain, bytes], _Chain]]] = {
 }
 
 
-def _ip6(ethernet: Ethernet, raw: bytes, wire: int) -> Layers | Refused:
+def _ip6(ethernet: Ethernet, raw: bytes, wire: int, length: int) -> Layers | Refused:
     if len(raw) < _IPV6.size:
         return Refused(f"an IPv6 header of {len(raw)} bytes, 40 are needed")
     first, payload, following, hops, src, dst = _IPV6.unpack_from(raw)
@@ -128,7 +128,7 @@ def _ip6(ethernet: Ethernet, raw: bytes, wire: int) -> Layers | Refused:
         chain = extension(chain, raw)
     if chain.at > end:
         return Refused("an IPv6 extension header that ends after the packet")
-    packet = Packet(ethernet, ip=chain.ip)
+    packet = Packet(ethernet, chain.ip, length=length)
     return _above(Layers(packet, raw[chain.at : end], end - chain.at, chain.words))
 
 
@@ -181,22 +181,23 @@ def _quoted_ports(packet: Packet, ip: Ip, body: bytes) -> Packet:
     return packet
 
 
-_NETWORK: Final[Mapping[int, Callable[[Ethernet, bytes, int], Layers | Refused]]] = {
+_NETWORK: Final[Mapping[int, Callable[[Ethernet, bytes, int, int], Layers | Refused]]] = {
     ETH_ARP: _arp,
     ETH_IP: _ip4,
     ETH_IP6: _ip6,
 }
 
 
-def decode_network(ethernet: Ethernet, raw: bytes, wire: int) -> Layers | Refused | None:
+def decode_network(ethernet: Ethernet, raw: bytes, wire: int, length: int) -> Layers | Refused | None:
     """
     Decode what follows a link header.
 
     :param wire: length of *raw* on the wire.
+    :param length: length of the whole frame on the wire; ``packet.length`` of the result.
     :returns: None if nothing here decodes this ethertype.
     """
     decoder = _NETWORK.get(ethernet.type)
-    return None if decoder is None else decoder(ethernet, raw, wire)
+    return None if decoder is None else decoder(ethernet, raw, wire, length)
 
 
 def decode_ip_by_version(raw: bytes, wire: int) -> Layers | Refused:
@@ -204,5 +205,5 @@ def decode_ip_by_version(raw: bytes, wire: int) -> Layers | Refused:
     if not raw:
         return Refused("an empty frame")
     if raw[0] >> 4 == 6:  # noqa: PLR2004 - the version number
-        return _ip6(Ethernet(type=ETH_IP6), raw, wire)
-    return _ip4(Ethernet(), raw, wire)
+        return _ip6(Ethernet(type=ETH_IP6), raw, wire, wire)
+    return _ip4(Ethernet(), raw, wire, wire)

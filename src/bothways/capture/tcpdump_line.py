@@ -96,7 +96,11 @@ class LinkWords:
 
 
 _WAY: Final = r"(In|Out|P|B|M|\?)"
-_COOKED: Final = re.compile(rf"(?:([^\s,>]+)\s+)?{_WAY}\s+(?:ifindex \d+ )?")
+_COOKED: Final = re.compile(rf"(?:([^\s,>]+)\s+)?{_WAY}\s+(ifindex \d+ )?")
+#: Sizes of cooked headers, which ``-e`` counts: SLL2 (which names the ifindex) and SLL; and Ethernet's.
+_SLL2_SIZE: Final = 20
+_SLL_SIZE: Final = 16
+_ETHERNET_SIZE: Final = 14
 _DIRECTIONS: Final[Mapping[str, Direction]] = {
     "In": Direction.IN,
     "B": Direction.IN,
@@ -112,6 +116,8 @@ _VLAN: Final = re.compile(
     r"vlan (\d+), p \d+(?:, DEI)?, (?:ethertype ([^(,:]*?) ?(?:\((0x[0-9a-f]+)\))?[,:] ?)?"
 )
 _NAME: Final = re.compile(r"(IP6|IP|ip:|ARP,|arp)(?=\s|$)\s*")
+#: A frame that is shorter than its IP header says; the words behind it are as usual.
+_SHORTENED: Final = re.compile(r"\Atruncated-ip6? - \d+ bytes missing! ?")
 _ETHERTYPE_NAMES: Final[Mapping[int, str]] = {ETH_IP: "IP", ETH_IP6: "IP6", ETH_ARP: "ARP"}
 _NAMED_ETHERTYPES: Final[Mapping[str, int]] = {"IPv4": ETH_IP, "IPv6": ETH_IP6, "ARP": ETH_ARP}
 
@@ -143,6 +149,10 @@ def read_link(text: str) -> LinkWords:
     typed = _ETHERTYPE.match(text)
     if typed:
         ethertype, length = _ethertype(typed[1], typed[2]), int(typed[3])
+        if cooked and (macs is None or macs.re is _ONE_MAC):
+            # Counted as it was on the wire: a sender without MAC has no Ethernet header.
+            length -= _SLL2_SIZE if cooked[3] else _SLL_SIZE
+            length = max(length + (_ETHERNET_SIZE if macs else 0), 0)
         text = text[typed.end() :]
     vlan = _VLAN.match(text)
     while vlan:
@@ -160,9 +170,10 @@ def _named(words: LinkWords, ethertype: int | None) -> LinkWords:
     """Find out which protocol the rest is: its own first word says, or the ethertype before it."""
     found = _NAME.match(words.body)
     if found:
-        name, body = found[1].rstrip(",:").upper(), words.body[found.end() :]
+        name, body = found[1].rstrip(",:").upper(), _SHORTENED.sub("", words.body[found.end() :])
     elif ethertype is None or ethertype in _ETHERTYPE_NAMES:
-        name, body = "" if ethertype is None else _ETHERTYPE_NAMES[ethertype], words.body
+        name = "" if ethertype is None else _ETHERTYPE_NAMES[ethertype]
+        body = _SHORTENED.sub("", words.body)
     else:
         # -e names the type of a frame that is neither IP nor ARP.
         name, body = f"ethertype 0x{ethertype:04x}", words.body
@@ -191,6 +202,8 @@ _SERVICES: Final[Mapping[str, int]] = {
 }
 _ENDS: Final = re.compile(r"(\S+) > (\S+?):(?=\s|$)\s*(.*)", re.DOTALL)
 _MAX_PORT: Final = 0xFFFF
+_V6: Final = 6
+_FRAGMENT: Final = 44
 
 
 @lru_cache(maxsize=4096)
@@ -233,7 +246,8 @@ def _verbose(ip: Ip, header: str) -> Ip:
         ip,
         # tcpdump leaves out a traffic class of 0, but never a TOS.
         tos=int(tos[1], 16) & 0xFF if tos else 0 if "hlim" in header else None,
-        ttl=int(ttl[1]) & 0xFF if ttl else None,
+        # tcpdump leaves out a time to live of 0.
+        ttl=int(ttl[1]) & 0xFF if ttl else 0 if ident else None,
         id=int(ident[1]) & 0xFFFF if ident else None,
         offset=int(offset[1]) & 0xFFFF if offset else 0,
         df="DF" in flags[1] if flags else None,
@@ -241,25 +255,31 @@ def _verbose(ip: Ip, header: str) -> Ip:
     )
 
 
-_EXTENSION: Final = re.compile(r"(?:HBH|DSTOPT|srcrt|AH|RT6 \([^)]*\)|frag \((?:0x[0-9a-f]+:)?(\d+)\|\d+\)) ")
+#: Behind each word ``-v`` prints the header's options, each in parentheses.
+_EXTENSION: Final = re.compile(
+    r"(?:HBH|DSTOPT|srcrt|AH(?:\([^:]*\):)?|RT6 \([^)]*\)"
+    r"|frag \((?:0x(?P<id>[0-9a-f]{1,8}):)?(?P<offset>\d{1,5})\|\d+\))(?: ?\([^)]*\))*(?: |$)"
+)
 _BARE_PORTS: Final = re.compile(r"(\d{1,5}) > (\d{1,5}): ")
 
 
-def _extensions(words: str) -> tuple[str, Ports]:
-    """Strip IPv6 extension headers; tcpdump prints the ports behind them."""
+def _extensions(ip: Ip, words: str) -> tuple[Ip, str, Ports]:
+    """Strip IPv6 extension headers; tcpdump prints ports behind them, and nothing behind a later fragment."""
     found = _EXTENSION.match(words)
     if found is None:
-        return words, None
+        return ip, words, None
     while found:
+        if found["offset"]:
+            ident = int(found["id"], 16) if found["id"] else ip.id
+            ip = replace(ip, protocol=_FRAGMENT, id=ident, offset=int(found["offset"]))
         words = words[found.end() :]
         found = _EXTENSION.match(words)
     ports = _BARE_PORTS.match(words)
     if ports is None or int(ports[1]) > _MAX_PORT or int(ports[2]) > _MAX_PORT:
-        return words, None
-    return words[ports.end() :], (int(ports[1]), int(ports[2]))
+        return ip, words, None
+    return ip, words[ports.end() :], (int(ports[1]), int(ports[2]))
 
 
-_SHORTENED: Final = re.compile(r"truncated-ip6? - \d+ bytes missing! ?")
 _NO_CHECKSUM: Final = re.compile(r"\[(?:no cksum|bad udp cksum [^\]]*|udp sum ok|\|?[^\]]*sum[^\]]*)\] ")
 
 
@@ -268,7 +288,7 @@ def _ip(link: LinkWords) -> Packet | Refused:
     if body.startswith("("):
         cut = _parenthesis(body)
         header, body = body[:cut], body[cut:].lstrip()
-    found = _ENDS.match(_SHORTENED.sub("", body, count=1))
+    found = _ENDS.match(body)
     if found is None:
         return Refused("an IP packet without `source > destination:`")
     source, destination = _end(found[1]), _end(found[2])
@@ -278,12 +298,16 @@ def _ip(link: LinkWords) -> Packet | Refused:
         return Refused("an IPv4 and an IPv6 address in one packet")
     if (source[1] is None) != (destination[1] is None):
         return Refused("a port at one end only")
-    words, ports = _extensions(_NO_CHECKSUM.sub("", found[3], count=1))
+    words, ports = _NO_CHECKSUM.sub("", found[3], count=1), None
+    ip, ethernet = Ip(source[0], destination[0], 0), link.ethernet
+    ip = _verbose(ip, header) if header else ip
+    if source[0].version == _V6:
+        ethernet = replace(ethernet, type=ETH_IP6)
+        ip, words, ports = _extensions(ip, words)
     if source[1] is not None and destination[1] is not None:
         ports = (source[1], destination[1])
-    ip = Ip(source[0], destination[0], 0)
-    ip = _verbose(ip, header) if header else ip
-    return read_transport(Packet(link.ethernet, length=link.length), ip, ports, words)
+    packet = Packet(ethernet, length=link.length)
+    return replace(packet, ip=ip) if ip.offset and not words else read_transport(packet, ip, ports, words)
 
 
 #: Sender of a probe (RFC 5227), and what stands where the words leave an address out.

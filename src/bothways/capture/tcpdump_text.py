@@ -23,10 +23,15 @@ __all__ = ["TcpdumpText", "read_tcpdump_text"]
 _ANY: Final = "any"
 _DAY_NS: Final = 86_400_000_000_000
 _COUNT: Final = re.compile(r"\s*(\d{1,18}) packets? (captured|received by filter|dropped by kernel)\b")
+#: What only the beginning and the end of a run print, and the command itself in a pasted prompt.
+_RUN: Final = re.compile(r"\btcpdump\b|\blistening on |\bpackets? captured\b")
 _SNAPLEN: Final = re.compile(r"\blistening on .*(?:snapshot length|capture size) (\d{1,9}) bytes")
+#: The carrier's own ends; what is behind the next ones is another tunnel's business.
+_CARRIER: Final = re.compile(r"\S+ > \S+: ")
 _TUNNEL: Final = re.compile(
     # Port 8472 is OTV's to tcpdump, whose header has the same shape.
-    r".*?\b(?:VXLAN|OTV), flags \[[^\]]*\] \(0x[0-9a-f]+\), (?:vni|overlay \d+, instance) (\d{1,8})\b:?\s*"
+    r"(?:\[[^\]]*\] )*(?:VXLAN|OTV), flags \[[^\]]*\] \(0x[0-9a-f]+\), "
+    r"(?:vni|overlay \d+, instance) (\d{1,8})\b:?\s*"
 )
 #: Longest line that is taken for a packet, which also bounds the numbers in it.
 _LONGEST: Final = 4000
@@ -117,6 +122,8 @@ class _Reading:
 
     def other(self, line: str) -> None:
         """A line without time stamp."""
+        if _RUN.search(line):
+            self.conversations = Conversations()
         count = _COUNT.match(line)
         if count:
             self.counts[count[2]] = self.counts.get(count[2], 0) + int(count[1])
@@ -144,7 +151,8 @@ class _Reading:
             self.refuse(packet, first)
             return
         tunnel = None
-        carrier = _TUNNEL.match(link.body) if packet.udp else None
+        ends = _CARRIER.search(link.body) if packet.udp else None
+        carrier = _TUNNEL.match(link.body, ends.end()) if ends else None
         if carrier and packet.ip:
             inner = self.inner(link, carrier)
             if inner is not None:

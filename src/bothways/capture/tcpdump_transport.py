@@ -176,6 +176,8 @@ _ICMP_KINDS: Final[tuple[tuple[re.Pattern[str], int, int], ...]] = tuple(
         (r"ICMP source quench", 4, 0),
         (r"ICMP redirect \S+ to net", 5, 0),
         (r"ICMP redirect \S+ to host", 5, 1),
+        (r"ICMP redirect-tos \S+ to net", 5, 2),
+        (r"ICMP redirect-tos \S+ to host", 5, 3),
         (r"ICMP time exceeded in-transit", 11, 0),
         (r"ICMP ip reassembly time exceeded", 11, 1),
         (r"ICMP parameter problem", 12, 0),
@@ -191,6 +193,9 @@ _ICMP_KINDS: Final[tuple[tuple[re.Pattern[str], int, int], ...]] = tuple(
         (r"ICMP6, packet too big", 2, 0),
         (r"ICMP6, time exceeded in-transit", 3, 0),
         (r"ICMP6, ip reassembly time exceeded", 3, 1),
+        (r"ICMP6, parameter problem, next header", 4, 1),
+        (r"ICMP6, parameter problem, option", 4, 2),
+        (r"ICMP6, parameter problem, incomplete header chain", 4, 3),
         (r"ICMP6, parameter problem", 4, 0),
         (r"ICMP6, multicast listener query", 130, 0),
         (r"ICMP6, multicast listener report v2", 143, 0),
@@ -203,7 +208,7 @@ _ICMP_KINDS: Final[tuple[tuple[re.Pattern[str], int, int], ...]] = tuple(
         (r"ICMP6, redirect", 137, 0),
     )
 )
-_ICMP_NUMBER: Final = re.compile(r"ICMP6?,? type-?#?(\d+)")
+_ICMP_NUMBER: Final = re.compile(r"ICMP6?,? (?:type-?#?|unknown icmp6 type \()(\d+)")
 _ECHO_TYPES: Final[Mapping[tuple[int, str], int]] = {
     (ICMP, "request"): 8,
     (ICMP, "reply"): 0,
@@ -278,7 +283,8 @@ _READERS: Final[tuple[tuple[re.Pattern[str], _Reader], ...]] = tuple(
         (r"OSPF", _bare(89)),
         (r"PIM", _bare(103)),
         (r"VRRP|CARP", _bare(112)),
-        (r"IP6? ", _bare(4)),
+        (r"IP6 ", _bare(41)),
+        (r"IP ", _bare(4)),
     )
 )
 

@@ -2,8 +2,9 @@
 A decoded frame in tcpdump's words, as ``tcpdump -nS`` prints it without ``-v``.
 
 Reports quote frames this way because readers know it. Wording follows the output of tcpdump 4.99 (tested
-against the installed one). Left out on purpose: the contents of UDP datagrams and TCP payloads. Time is UTC.
-A tunnelled packet follows the words of its tunnel on the same line, where tcpdump starts a new one.
+against the installed one). Left out on purpose: the contents of UDP datagrams, of TCP payloads and of rare
+options, and what is inside protocols that are not followed. Time is UTC. A tunnelled packet follows the words
+of its tunnel on the same line, where tcpdump starts a new one; port 8472 is VXLAN here, to tcpdump it is OTV.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Final
 
 from bothways.capture.layers import Layers
 from bothways.capture.transport_layer import tcp_options
+from bothways.facts.address import IPAddress
 from bothways.facts.packet import (
     ETH_IP6,
     ICMP,
@@ -35,8 +37,19 @@ __all__ = ["clock_words", "frame_words", "packet_words"]
 
 _NANOSECONDS: Final = 1_000_000_000
 _NULL_MAC: Final = "00:00:00:00:00:00"
-_NUMBERED: Final = Flag.SYN | Flag.FIN | Flag.RST
+_NUMBERED: Final = int(Flag.SYN | Flag.FIN | Flag.RST)
+_URGENT: Final = int(Flag.URG)
 _V6: Final = 6
+
+
+@lru_cache(maxsize=4096)
+def _address(address: IPAddress) -> str:
+    return str(address)
+
+
+@lru_cache(maxsize=256)
+def _flags(flags: Flag) -> str:
+    return flags_text(flags)
 
 
 @lru_cache(maxsize=64)
@@ -100,14 +113,15 @@ def _option(kind: int, value: bytes) -> str:
 
 
 def _tcp(tcp: Tcp, body: bytes) -> str:
-    parts = [f"Flags [{flags_text(tcp.flags)}]"]
-    if tcp.seq is not None and (tcp.length or tcp.flags & _NUMBERED):
+    flags = int(tcp.flags)
+    parts = [f"Flags [{_flags(tcp.flags)}]"]
+    if tcp.seq is not None and (tcp.length or flags & _NUMBERED):
         end = f":{tcp.seq + tcp.length & 0xFFFFFFFF}" if tcp.length else ""
         parts.append(f"seq {tcp.seq}{end}")
     if tcp.ack is not None:
         parts.append(f"ack {tcp.ack}")
     parts.append(f"win {tcp.window}")
-    if tcp.flags & Flag.URG:
+    if flags & _URGENT:
         parts.append(f"urg {int.from_bytes(body[18:20])}")
     header = (body[12] >> 4) * 4
     options = ",".join(_option(kind, value) for kind, value in tcp_options(body[20:header]))
@@ -165,11 +179,20 @@ def _unreachable(icmp: Icmp, body: bytes) -> str:
     return f"{what}{quoted.dst} unreachable{why}"
 
 
+#: Code of an ICMP redirect (RFC 792) -> word, what is redirected.
+_REDIRECTS: Final[Mapping[int, tuple[str, str]]] = {
+    0: ("redirect", "net"),
+    1: ("redirect", "host"),
+    2: ("redirect-tos", "net"),
+    3: ("redirect-tos", "host"),
+}
+
+
 def _redirect(icmp: Icmp, body: bytes) -> str:
     if icmp.inner is None or icmp.inner.ip is None or len(body) < 8:  # noqa: PLR2004 - size of the header
         return "redirect"
-    kind = "host" if icmp.code else "net"
-    return f"redirect {IPv4Address(body[4:8])} to {kind} {icmp.inner.ip.dst}"
+    word, kind = _REDIRECTS.get(icmp.code, ("redirect", "host"))
+    return f"{word} {icmp.inner.ip.dst} to {kind} {IPv4Address(body[4:8])}"
 
 
 def _echo(word: str) -> Callable[[Icmp, bytes], str]:
@@ -227,6 +250,7 @@ _ICMP6_WORDS: Final[Mapping[int, Callable[[Icmp, bytes], str]]] = {
     134: lambda _icmp, _body: "router advertisement",
     135: lambda _icmp, body: f"neighbor solicitation, who has {_target(body)}",
     136: lambda _icmp, body: f"neighbor advertisement, tgt is {_target(body)}",
+    143: lambda _icmp, body: f"multicast listener report v2, {int.from_bytes(body[6:8])} group record(s)",
 }
 
 
@@ -249,9 +273,7 @@ def _above_ip(layers: Layers, ip: Ip) -> str:
     if packet.tcp is not None:
         return _tcp(packet.tcp, layers.body)
     if packet.udp is not None:
-        if layers.tunnel is None and layers.outer is None:
-            return f"UDP, length {packet.udp.length}"
-        return "UDP"
+        return f"UDP, length {packet.udp.length}"
     if packet.icmp is not None:
         return _icmp(packet.icmp, ip, layers)
     if ip.offset:
@@ -263,16 +285,17 @@ def _above_ip(layers: Layers, ip: Ip) -> str:
 
 def _ends(packet: Packet, ip: Ip, extensions: tuple[str, ...], body_length: int) -> str:
     name = "IP6" if packet.ethernet.type == ETH_IP6 or ip.src.version == _V6 else "IP"
+    src, dst = _address(ip.src), _address(ip.dst)
     transport = packet.tcp or packet.udp
     if extensions:
         words = " ".join(
             f"frag ({ip.offset}|{body_length})" if word == "frag" else word for word in extensions
         )
         ports = f" {transport.sport} > {transport.dport}:" if transport else ""
-        return f"{name} {ip.src} > {ip.dst}: {words}{ports}"
+        return f"{name} {src} > {dst}: {words}{ports}"
     if transport:
-        return f"{name} {ip.src}.{transport.sport} > {ip.dst}.{transport.dport}:"
-    return f"{name} {ip.src} > {ip.dst}:"
+        return f"{name} {src}.{transport.sport} > {dst}.{transport.dport}:"
+    return f"{name} {src} > {dst}:"
 
 
 def packet_words(layers: Layers) -> str:
@@ -290,7 +313,8 @@ def packet_words(layers: Layers) -> str:
     if layers.outer is None or layers.outer.packet.ip is None or layers.tunnel is None:
         return words
     carrier = _ends(layers.outer.packet, layers.outer.packet.ip, layers.outer.extensions, 0)
-    return f"{carrier} VXLAN, flags [I] (0x08), vni {layers.tunnel.vni} {words}"
+    flags = layers.outer.body[8]
+    return f"{carrier} VXLAN, flags [I] (0x{flags:02x}), vni {layers.tunnel.vni} {words}"
 
 
 def frame_words(layers: Layers, time_ns: int, *, device: str | None, way: str) -> str:

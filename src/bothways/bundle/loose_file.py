@@ -1,0 +1,78 @@
+"""One loose file: a capture, a dump or a pasted terminal, told by its content."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from bothways.bundle.item import Item
+from bothways.bundle.place import Place
+from bothways.parse.piece import Piece
+from bothways.parse.text_json import json_kind
+from bothways.parse.transcript import cut_transcript
+
+__all__ = ["is_capture", "read_items"]
+
+#: First bytes of captures: pcap in both byte orders and units, pcapng.
+_MAGICS: Final = (
+    b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4", b"\x4d\x3c\xb2\xa1", b"\xa1\xb2\x3c\x4d", b"\x0a\x0d\x0d\x0a",
+)  # fmt: skip
+_GZIP: Final = b"\x1f\x8b"
+_CAPTURE_NAME: Final = re.compile(r"\.(?:pcap|cap|pcapng|dmp)(?:\d{0,4})(?:\.gz)?\Z")
+
+
+def is_capture(file: str, data: bytes) -> bool:
+    """Whether a file is a binary capture; a damaged one is told by its name."""
+    return data.startswith(_MAGICS) or (
+        _CAPTURE_NAME.search(file.lower()) is not None
+        and (data.startswith(_GZIP) or b"\0" in data or not data)
+    )
+
+
+def read_items(file: str, data: bytes) -> Iterator[Item]:
+    """
+    The evidence in one file, with the places that its text tells.
+
+    A text of one format without a command is one dump, whole; any other is cut into pieces.
+    """
+    if is_capture(file, data):
+        yield Item(file, "pcap", Place(), data=data)
+        return
+    text = data.decode(errors="replace").removeprefix("\ufeff")
+    kind = json_kind(text)
+    if kind is not None:
+        yield Item(file, kind, Place(), text, json=True)
+        return
+    pieces = cut_transcript(text)
+    kinds = {piece.kind for piece in pieces}
+    if len(kinds) == 1 and all(piece.command is None for piece in pieces):
+        yield Item(file, kinds.pop(), Place(), text)
+        return
+    total = text.count("\n") + 1
+    for piece in pieces:
+        yield _item(file, piece, total)
+
+
+def _item(file: str, piece: Piece, total: int) -> Item:
+    output = None if piece.command is None else piece.command.output
+    device = None
+    told = None
+    if output is not None:
+        device = output.bridge or output.device or None
+        told = output.filter
+    if piece.kind == "tcpdump":
+        device = device or piece.listening or None
+        # What a pipe took away cannot be said in a filter's words.
+        told = told if piece.view is None else None
+    return Item(
+        file,
+        piece.kind,
+        Place(piece.host, piece.netns, device),
+        piece.text(total),
+        piece=piece,
+        filter=told,
+        view=output.wrote if output is not None and piece.kind == "wrote" else piece.view,
+        json=piece.json,
+        section=piece.section,
+    )
