@@ -10,11 +10,17 @@ seen          what captures tell the model
 infer         what captures tell of a namespace whose dumps are missing
 hop           one namespace replayed with what was captured on its way in
 mechanism     how a namespace came to reset what it should have forwarded
+stray         how a namespace let a reply out untranslated
 bypass        which way the reply took round it
 flip          a snapshot without one fact, to see whether the fate hangs on it
+whatif        the same connection before and after a change
 culprits      what the connection would live without
 causes/       one file per cause
 consistency   where pieces of evidence contradict each other
+bystanders    connections beside it that a change must not break
+whatif        the same connection before and after a change
+remedies/     what repairs it, what does not, what breaks with it
+refuted       causes that fit and that the evidence refutes
 wanted        what is unknown, and the command that would tell
 compose       puts the verdict together
 """

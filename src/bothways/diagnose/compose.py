@@ -17,6 +17,8 @@ from bothways.diagnose.gather import gather
 from bothways.diagnose.ladder import ladder_of
 from bothways.diagnose.outcomes import outcomes_of
 from bothways.diagnose.pick import question_of
+from bothways.diagnose.refuted import refuted
+from bothways.diagnose.remedies import remedies_of
 from bothways.diagnose.symptom import symptoms
 from bothways.diagnose.verdict import Explanation
 from bothways.diagnose.wanted import wanted
@@ -73,8 +75,10 @@ def diagnose(bundle: Bundle, question: Question | None = None) -> Diagnosis:
         chain=explanation.chain if explanation is not None else _chain(case),
         authors=tuple(_authors(case, explanation)),
         culprits=() if explanation is None else explanation.culprits,
+        remedies=() if explanation is None else remedies_of(case, explanation),
         outcomes=outcomes_of(case),
         clocks=case.correlation.clocks,
+        ruled_out=() if explanation is None else refuted(case, explanation),
         assumptions=_assumptions(case),
         accounted=_accounted(case),
         unknown=unknown,

@@ -6,7 +6,7 @@ from bothways.diagnose.case import Case
 from bothways.facts.diagnosis import Fate, Outcome
 from bothways.facts.prediction import Walk
 
-__all__ = ["outcomes_of"]
+__all__ = ["decisive", "outcomes_of"]
 
 
 def outcomes_of(case: Case) -> tuple[Outcome, ...]:
@@ -21,17 +21,17 @@ def outcomes_of(case: Case) -> tuple[Outcome, ...]:
         return _from_captures(case)
     story = case.story
     happened = case.walk if story is not None and case.walk.fate is story.fate else None
-    decisive = _decisive(case.prediction.walks)
+    keys = decisive(case.prediction.walks)
     found: dict[tuple[str, ...], Outcome] = {}
     for walk in case.prediction.walks:
-        said = tuple(c.taken for c in walk.choices if c.key in decisive)
+        said = tuple(c.taken for c in walk.choices if c.key in keys)
         seen = walk is happened
         if said not in found or seen:
             found[said] = Outcome(said, walk.fate, observed=seen, why=walk.why)
     return tuple(found.values())
 
 
-def _decisive(walks: tuple[Walk, ...]) -> set[str]:
+def decisive(walks: tuple[Walk, ...]) -> set[str]:
     """Keys of choices that some two walks decide differently."""
     taken: dict[str, set[str]] = {}
     for walk in walks:

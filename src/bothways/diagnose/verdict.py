@@ -15,6 +15,7 @@ class Explanation:
     A cause with all that carries it.
 
     :param gaps: what keeps it from being proved, one sentence each.
+    :param place: host and namespace where it goes wrong, None if it is no namespace.
     """
 
     cause: Cause
@@ -22,3 +23,4 @@ class Explanation:
     author: Author | None
     culprits: tuple[Culprit, ...]
     gaps: tuple[str, ...] = ()
+    place: tuple[str, str] | None = None

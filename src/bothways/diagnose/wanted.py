@@ -7,7 +7,7 @@ from typing import Final
 
 from bothways.diagnose.case import Case
 from bothways.diagnose.verdict import Explanation
-from bothways.facts.diagnosis import Confidence, Next, Status
+from bothways.facts.diagnosis import Confidence, Fate, Next, Status
 from bothways.facts.snapshot import Host, Netns, Snapshot
 from bothways.model.linux.iptables.uses import tracks
 
@@ -37,6 +37,8 @@ def wanted(
         return (), ()
     texts: list[str] = list(explanation.gaps) if explanation is not None else []
     commands: list[Next] = []
+    if explanation is not None and case.walk.fate is Fate.UNKNOWN:
+        texts.append("which change would repair it was not walked, as the connection itself cannot be")
     if explanation is None and status is Status.UNDETERMINED:
         texts.append(_undecided(case))
         commands.extend(_more(case))

@@ -56,6 +56,7 @@ def explain(case: Case) -> Explanation | None:
         _author(case, mechanism),
         culprits,
         gaps,
+        (mechanism.host, mechanism.netns),
     )
 
 

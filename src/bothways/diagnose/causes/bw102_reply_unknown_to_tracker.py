@@ -59,7 +59,9 @@ def explain(case: Case) -> Explanation | None:
         f"INVALID and let it out as {inside}, whom the client had not asked"
     )
     chain = _chain(case, stray, flows)
-    return Explanation(Cause(CODE, NAME, confidence, summary), chain, None, culprits, gaps)
+    return Explanation(
+        Cause(CODE, NAME, confidence, summary), chain, None, culprits, gaps, (stray.host, stray.netns)
+    )
 
 
 def _observed(case: Case) -> Stray | None:

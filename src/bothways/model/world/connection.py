@@ -245,6 +245,7 @@ class _Conversation:
             tuple(draft.journey() for draft in self._network.drafts),
             self._replay.assumptions,
             doubts,
+            self._network.crossings.all(),
         )
 
     def _fate(self, client: End) -> tuple[Fate, str]:
@@ -272,9 +273,10 @@ class _Conversation:
         _, home = self._ends.get((client.local, client.peer), (client, None))
         for draft in self._network.drafts:
             for trail in draft.trails if draft.name == Heard.SYNACK else ():
-                if not trail or trail[-1].did is not Did.ANSWERED:
+                step = next((s for s in trail if s.did is Did.ANSWERED), None)
+                if step is None:
                     continue
-                step, source = trail[-1], trail[-1].before.source
+                source = step.before.source
                 if source != client.peer and At(step.place.host, step.place.netns, "") == home:
                     return f"it comes from {source}, whom the client did not ask ({step.place})"
         return None

@@ -22,12 +22,31 @@ class Draft:
     packet: Packet
     at_ns: int = 0
     trails: list[list[Step]] = field(default_factory=list)
+    splits: dict[int, tuple[list[Step], int]] = field(default_factory=dict)
 
     def journey(self) -> Journey:
         """The finished journey."""
         flags = Flag(0) if self.packet.tcp is None else self.packet.tcp.flags
-        branches = tuple(Branch(tuple(trail)) for trail in self.trails if trail)
+        numbers = {id(trail): number for number, trail in enumerate(each for each in self.trails if each)}
+        branches = tuple(Branch(tuple(trail), self._split(trail, numbers)) for trail in self.trails if trail)
         return Journey(self.name, self.way, self.sender, self.packet, branches, self.at_ns, flags)
+
+    def begin(self, source: list[Step] | None = None, shared: int = 0) -> list[Step]:
+        """Begin a trail; *shared* steps of *source* are its past."""
+        trail: list[Step] = []
+        self.trails.append(trail)
+        if source is not None:
+            self.splits[id(trail)] = (source, shared)
+        return trail
+
+    def _split(self, trail: list[Step], numbers: dict[int, int]) -> tuple[int, int] | None:
+        """Where a trail begins; a trail that stayed empty hands its own beginning down."""
+        source = self.splits.get(id(trail))
+        while source is not None:
+            if source[0]:
+                return numbers[id(source[0])], source[1]
+            source = self.splits.get(id(source[0]))
+        return None
 
 
 @dataclass(slots=True)
@@ -41,9 +60,7 @@ class Frame:
     @classmethod
     def of(cls, draft: Draft) -> Frame:
         """The first copy of a packet."""
-        trail: list[Step] = []
-        draft.trails.append(trail)
-        return cls(draft, draft.packet, trail)
+        return cls(draft, draft.packet, draft.begin())
 
     def note(self, place: Place, function: str, did: Did, reason: str, after: Packet | None = None) -> None:
         """Write one step."""
@@ -51,16 +68,15 @@ class Frame:
 
     def another(self) -> Frame:
         """One more copy, with a trail of its own."""
-        trail: list[Step] = []
-        self.draft.trails.append(trail)
-        return Frame(self.draft, self.packet, trail)
+        return Frame(self.draft, self.packet, self.draft.begin(self.trail, len(self.trail)))
 
     def copies(self, packets: list[tuple[Packet, tuple[Step, ...]]]) -> list[Frame]:
         """Go on as several copies: the first keeps this trail, the others start one of their own."""
         frames = []
+        shared = len(self.trail)
         for index, (packet, steps) in enumerate(packets):
-            copy = Frame(self.draft, packet, self.trail) if index == 0 else self.another()
-            copy.packet = packet
+            trail = self.trail if index == 0 else self.draft.begin(self.trail, shared)
+            copy = Frame(self.draft, packet, trail)
             copy.trail.extend(steps)
             frames.append(copy)
         return frames

@@ -20,6 +20,7 @@ from bothways.facts.step import Did, Place, Step
 from bothways.facts.trajectory import Way
 from bothways.model.linux.stack import Passage, Stack, Transmission
 from bothways.model.openflow.pipeline import Arrival, MacTable, Output, process
+from bothways.model.world.crossings import Crossings
 from bothways.model.world.journal import Draft, Frame
 from bothways.model.world.neighbours import Neighbours, Reply
 from bothways.model.world.observed import Observed
@@ -66,6 +67,7 @@ class Network:
         self.drafts: list[Draft] = []
         self.deliveries: list[Delivery] = []
         self.unknown: dict[str, None] = {}
+        self.crossings = Crossings(snapshot, self.wiring)
         self._oracle = oracle
         self._macs = MacTable()
         for host in snapshot.hosts.values():
@@ -158,6 +160,7 @@ class Network:
     # -- one move ---------------------------------------------------------------------------------
 
     def _arrive(self, frame: Frame, at: At) -> None:
+        self.crossings.comes_in(at, frame.packet, self._journey(frame), self.now_ns)
         end = self.wiring.switch_port(at)
         if end is None or end.internal:
             self._into_stack(frame, at)
@@ -184,7 +187,11 @@ class Network:
             if reply.arp is not None:
                 home = At(at.host, at.netns, device)
                 self._replies.append(Reply(home, reply.arp.spa, reply.arp.sha, tuple(frame.trail)))
+        self.crossings.taken(at, passage.steps, self._journey(frame), self.now_ns)
         self._after_stack(frame, at.host, at.netns, passage, frame.packet)
+
+    def _journey(self, frame: Frame) -> int:
+        return next(number for number, draft in enumerate(self.drafts) if draft is frame.draft)
 
     def _after_stack(self, frame: Frame, host: str, netns: str, passage: Passage, given: Packet) -> None:
         """Continue with what a stack forwards, answers and delivers."""
@@ -243,6 +250,7 @@ class Network:
 
     def _transmit(self, frame: Frame, at: At) -> None:
         place = Place(at.host, at.netns, at.device)
+        self.crossings.goes_out(at, frame.packet, self._journey(frame), self.now_ns)
         frame.note(place, "dev_hard_start_xmit", Did.SENT, f"goes out of {at.device}")
         end = self.wiring.switch_port(at)
         if end is not None and end.internal:
@@ -324,6 +332,7 @@ class Network:
             if at is None:
                 self._leave_evidence(frame, At(host, "root", end.port.name), heard=False)
             elif end.internal:
+                self.crossings.comes_in(at, frame.packet, self._journey(frame), self.now_ns)
                 self._into_stack(frame, at)
             else:
                 self.transmit(at, frame)
@@ -352,6 +361,8 @@ class Network:
             if there.number is None:
                 self.doubt(f"the OpenFlow port number of {there.port.name} on {other}")
                 continue
+            tunnel = ((host, end), (other, there))
+            self.crossings.tunnelled(tunnel, remote, vni, copy.packet, self._journey(copy), self.now_ns)
             copy.note(
                 Place(other, "", there.bridge.name, there.port.name),
                 f"{there.port.kind}_rcv",
