@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Final
@@ -37,6 +38,8 @@ _NAMES: Final = {
     "tnl-neigh": "neighbours of tunnels",
     "uname": "a kernel's version",
 }
+#: Names of devices are at most 15 letters long (IFNAMSIZ).
+_HOST_AND_DEVICE: Final = re.compile(r"(?P<host>[A-Za-z][A-Za-z0-9]*)[-_](?P<device>[A-Za-z][\w-]{1,14})")
 _SWITCH: Final = frozenset({"flows", "ports", "ovs-fdb", "vsctl-show", "ovsdb", "tnl-neigh"})
 #: Kinds that are of use wherever they were printed.
 _PLACELESS: Final = frozenset({"stacks", "wrote", "unread"})
@@ -125,12 +128,14 @@ class Item:
     @property
     def option(self) -> str:
         """The option that would tell its place, with words in capitals where nothing is known."""
-        host = self.place.host or "HOST"
+        guess = _guessed(self.file) if self.capture and self.piece is None else Place()
+        host = self.place.host or guess.host or "HOST"
         where = f"{self.file}:{self.at}" if self.at is not None else self.file
         if self.capture:
-            netns = self.place.netns
+            netns = self.place.netns or guess.netns
+            device = self.place.device or guess.device or "DEVICE"
             inside = "" if netns == ROOT else f"/{netns or 'NETNS'}"
-            return f"--tap {host}{inside}:{self.place.device or 'DEVICE'}={_quoted(where)}"
+            return f"--tap {host}{inside}:{device}={_quoted(where)}"
         if self.kind in ("flows", "ovs-fdb"):
             return f"--place {host}:{self.place.device or 'BRIDGE'}={_quoted(where)}"
         if self.switch or self.kind == "uname" or self.place.netns == ROOT:
@@ -142,6 +147,15 @@ class Item:
         """File, line and kind, for a message."""
         where = f"{self.file}:{self.at}" if self.at is not None else PurePath(self.file).as_posix()
         return f"`{where}` ({self.name})"
+
+
+def _guessed(file: str) -> Place:
+    """What ``host5-any.pcap`` looks like: a proposal for a person, not good enough to act on."""
+    stem = PurePath(file).name.partition(".")[0]
+    found = _HOST_AND_DEVICE.fullmatch(stem)
+    if found is None:
+        return Place()
+    return Place(found["host"], ROOT if found["device"] == "any" else None, found["device"])
 
 
 def _quoted(text: str) -> str:

@@ -1,8 +1,8 @@
 """
 Evidence as people have it: captures, dumps and pasted terminals, one by one or in a folder.
 
-What is read is what a bundle of the same evidence would give; only the names of files differ, which are those that
-the user gave.
+What is read is what a bundle of the same evidence would give; only the names of files differ, which are those
+that the user gave.
 """
 
 from __future__ import annotations
@@ -46,9 +46,13 @@ def open_evidence(paths: Sequence[Path], taps: Sequence[str] = (), places: Seque
 
     :param taps: ``HOST/NETNS:DEVICE=FILE`` for captures whose place nothing tells.
     :param places: ``HOST/NETNS=FILE`` for dumps.
-    :raises BundleError: if a file cannot be read, if none holds evidence, or if a place has to be told; the hint then
-        holds the options to add.
+    :raises BundleError: if a file cannot be read, if none holds evidence, or if a place has to be told; the
+        hint then holds the options to add.
     """
+    if len(paths) == 1 and paths[0].name == "hosts" and _is_bundle(paths[0].parent):
+        raise BundleError(
+            f"`{paths[0]}` is a part of a bundle", f"name the folder above: `{paths[0].parent}`"
+        )
     if len(paths) == 1 and _is_bundle(paths[0]):
         if taps or places:
             raise BundleError(
@@ -63,7 +67,7 @@ def open_evidence(paths: Sequence[Path], taps: Sequence[str] = (), places: Seque
         names = ", ".join(f"`{file}`" for file in list(files)[:5])
         raise BundleError(
             f"no evidence was found in {names}",
-            "expected captures, output of tools such as `ip addr` or `tcpdump`, or a terminal with its prompts",
+            "expected captures, what tools such as `ip addr` or `tcpdump` print, or a terminal with prompts",
         )
     placed, left = place_items(items, said)
     return _bundle(paths, files, placed, [*problems, *_unplaced(left)])
@@ -165,6 +169,9 @@ def _bundle(
         elif item.kind == "stacks":
             parsed = parse_kernel_stacks(item.text, file=item.file, host=item.place.host)
             stacks.extend(requote(parsed.rows, {item.file: original(item, lines)}))
+    # As in a bundle: where one tap has both, the text is a rendering of the packets.
+    binary = {capture.tap for capture in captures if not capture.textual}
+    captures = [capture for capture in captures if not (capture.textual and capture.tap in binary)]
     root = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
     return Bundle(
         root,

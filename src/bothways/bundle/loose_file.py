@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import PurePath
 from typing import Final
 
 from bothways.bundle.item import Item
@@ -20,6 +21,18 @@ _MAGICS: Final = (
 )  # fmt: skip
 _GZIP: Final = b"\x1f\x8b"
 _CAPTURE_NAME: Final = re.compile(r"\.(?:pcap|cap|pcapng|dmp)(?:\d{0,4})(?:\.gz)?\Z")
+
+
+#: Name of a file -> what it would hold; an empty one shows that there was nothing.
+_EMPTY: Final = {
+    "iptables-save": "iptables",
+    "ip6tables-save": "ip6tables",
+    "conntrack": "conntrack",
+    "ss": "ss",
+    "nft": "nft",
+    "route": "route",
+    "neigh": "neigh",
+}
 
 
 def is_capture(file: str, data: bytes) -> bool:
@@ -43,6 +56,11 @@ def read_items(file: str, data: bytes) -> Iterator[Item]:
     kind = json_kind(text)
     if kind is not None:
         yield Item(file, kind, Place(), text, json=True)
+        return
+    if not text.strip():
+        name = PurePath(file).name.partition(".")[0].lower()
+        if name in _EMPTY:
+            yield Item(file, _EMPTY[name], Place(), text)
         return
     pieces = cut_transcript(text)
     kinds = {piece.kind for piece in pieces}

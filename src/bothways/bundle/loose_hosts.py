@@ -1,8 +1,8 @@
 """
 Placed dumps of loose evidence, read and put together host by host.
 
-Each is read by the reader of the bundle's file of that format, as if it were the only file; then they are joined.
-Of two whole dumps of the same thing the later one counts; filtered views of it add up.
+Each is read by the reader of the bundle's file of that format, as if it were the only file; then they are
+joined. Of two whole dumps of the same thing the later one counts; filtered views of it add up.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from bothways.facts.snapshot import Host, Netns
 from bothways.facts.span import Problem
 from bothways.parse.openflow_ports import parse_ports
 
-__all__ = ["read_hosts"]
+__all__ = ["original", "read_hosts"]
 
 #: Kind -> the bundle's file of that format, for JSON and for text.
 _NETNS_FILES: Final[Mapping[str, tuple[str, str]]] = {

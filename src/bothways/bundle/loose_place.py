@@ -1,8 +1,8 @@
 """
 Places of loose evidence: by options, by what a terminal's prompts say, by file names, and by asking.
 
-A file's name tells its place only where it can mean one thing: a host that other evidence names, and a device that
-one namespace of it has. What is left over is of one machine, if it can be; else it is asked for.
+A file's name tells its place only where it can mean one thing: a host that other evidence names, and a device
+that one namespace of it has. What is left over is of one machine, if it can be; else it is asked for.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ __all__ = ["HERE", "place_items"]
 #: The host of evidence that names none, if all of it can be of one machine.
 HERE: Final = "here"
 _BUNDLE_PATH: Final = re.compile(
-    r"(?:^|/)hosts/(?P<host>[^/]+)/(?:(?:captures|netns)/(?P<netns>[^/]+)/(?P<name>[^/]+)|ovs/(?P<bridge>[^/]+))\Z"
+    r"(?:^|/)hosts/(?P<host>[^/]+)/(?:(?:captures|netns)/(?P<netns>[^/]+)/(?P<name>[^/]+)"
+    r"|ovs/(?P<bridge>[^/]+))\Z"
 )
 _ENDINGS: Final = re.compile(
     r"(?:\.(?:pcap|pcapng|cap|txt|log|json|jsonl|gz|flows|ports|fdb|dump|out|md))+\Z", re.IGNORECASE
@@ -57,7 +58,11 @@ def _question(left: Sequence[Item]) -> BundleError:
     more = f" and {len(left) - _MOST_ASKED} more" if len(left) > _MOST_ASKED else ""
     verb = "has" if len(left) == 1 else "have"
     options = " ".join(dict.fromkeys(item.option for item in left[:_MOST_ASKED]))
-    return BundleError(f"nothing says where {shown}{more} {verb} been taken", f"add {options}")
+    hint = f"add {options}"
+    file = left[0].file
+    if len(left) > 1 and all(item.file == file and item.moved(Place("HOST")).complete for item in left):
+        hint = f"if all of it is of one host, add --place HOST={file}; else add {options}"
+    return BundleError(f"nothing says where {shown}{more} {verb} been taken", hint)
 
 
 def _told(items: Iterable[Item], said: Sequence[Said]) -> list[Item]:
@@ -70,13 +75,13 @@ def _told(items: Iterable[Item], said: Sequence[Said]) -> list[Item]:
             alone = PurePath(item.file).name == option.file and names[option.file] == 1
             if not (same or alone) or (option.line is not None and not item.covers(option.line)):
                 continue
-            if option.capture != item.capture:
+            if option.capture != item.capture and (option.capture or item.place.device is None):
                 continue
             # Without a line, an option speaks of what its file leaves open.
             if option.line is None and item.piece is not None and item.complete:
                 used.add(option.text)
                 continue
-            rows[number] = item.moved(option.place)
+            rows[number] = item.moved(option.place).placed(Place(netns=ROOT))
             used.add(option.text)
     for option in said:
         if option.text not in used:
@@ -158,23 +163,23 @@ def _named(
         bare = _ENDINGS.sub("", name)
         device = bare if item.capture or item.kind in ("flows", "ovs-fdb", "ports") else None
         return item.placed(Place(inside["host"], inside["netns"] or ROOT, device))
-    parts = [_ENDINGS.sub("", part) for part in PurePath(path).parts[-4:]]
+    parts = [_ENDINGS.sub("", part) for part in PurePath(path).parts[-3:]]
     host = next((h for h in hosts if any(_begins(part, h) for part in parts)), None)
     if host is None:
-        return item
+        return item.placed(Place(device=_bridge(item, parts[-1])))
     rest = [_without(part, host) for part in parts]
     known = [netns for netns in spaces if (host, netns) in devices]
-    netns = next((n for n in known if any(_token(part, n) for part in rest)), None)
+    netns = next((n for n in known if any(_token(n).search(part) for part in rest)), None)
     if not item.capture:
         whole = netns or (ROOT if not rest[-1].strip(_SEPARATORS) or item.switch else None)
         return item.placed(Place(host, whole or item.place.netns, _bridge(item, rest[-1])))
-    rest = [part.replace(netns, "").strip(_SEPARATORS) for part in rest] if netns else rest
+    rest = [_token(netns).sub("", part).strip(_SEPARATORS) for part in rest] if netns else rest
     last = rest[-1].strip(_SEPARATORS)
     owners = [
         (space, name)
         for (owner, space), names in devices.items()
         for name in names
-        if owner == host and netns in (None, space) and _token(last, name)
+        if owner == host and netns in (None, space) and _token(name).search(last)
     ]
     best = max((len(name) for _, name in owners), default=0)
     owners = [(space, name) for space, name in owners if len(name) == best]
@@ -201,44 +206,25 @@ def _without(part: str, host: str) -> str:
     return part[len(host) :].strip(_SEPARATORS) if _begins(part, host) else part
 
 
-def _token(text: str, word: str) -> bool:
-    """Whether a word stands in a text, between separators."""
-    return re.search(rf"(?<![A-Za-z0-9]){re.escape(word)}(?![A-Za-z0-9])", text) is not None
+def _token(word: str) -> re.Pattern[str]:
+    """A word between separators."""
+    return re.compile(rf"(?<![A-Za-z0-9]){re.escape(word)}(?![A-Za-z0-9])")
 
 
 def _of_one_machine(items: list[Item]) -> list[Item]:
     """
-    Give what has no host one, if all can be of one machine.
+    Where nothing names a host: ``here``, if all evidence is one file, or one stretch of a terminal.
 
-    Outputs of a text whose other prompts name one host are of that host. Without any name the host is ``here``,
-    unless the same dump or the same tap stands there twice: then these are two machines, or two namespaces.
+    Prose between two commands, and a second file, may lead to another machine; that is asked.
     """
-    hosts = {item.place.host for item in items if item.place.host}
-    open_items = [item for item in items if item.place.host is None and item.evidence]
-    if not open_items:
+    evidence = [item for item in items if item.evidence]
+    if any(item.place.host for item in evidence):
         return items
-    if len(hosts) == 1 and all(item.piece is not None for item in open_items):
-        name = hosts.pop()
-    elif not hosts:
-        name = HERE
-    else:
+    if len({(item.file, None if item.piece is None else item.section) for item in evidence}) != 1:
         return items
-    guessed = [item if item.place.host else _at(item, name) for item in items]
-    seen = Counter(_identity(item) for item in guessed if item.evidence)
-    if any(count > 1 and _clash(identity, guessed) for identity, count in seen.items()):
-        return items
-    return guessed
-
-
-def _identity(item: Item) -> tuple[object, ...]:
-    space = None if item.switch else item.place.netns
-    return ("capture" if item.capture else item.kind, item.place.host, space, item.place.device)
-
-
-def _clash(identity: tuple[object, ...], items: Sequence[Item]) -> bool:
-    """The same output twice is no clash if it stands in one stretch of terminal: it was run again."""
-    same = [item for item in items if _identity(item) == identity]
-    return len({(item.file, item.section) for item in same}) > 1
+    guessed = [_at(item, HERE) if item.evidence else item for item in items]
+    # What still lacks a bridge or a device is asked for together with everything else.
+    return guessed if all(item.complete for item in guessed) else items
 
 
 def _at(item: Item, host: str) -> Item:

@@ -1,8 +1,8 @@
 """
 Where a user says that evidence was taken: ``--tap HOST/NETNS:DEVICE=FILE``, ``--place HOST/NETNS=FILE``.
 
-FILE may end in ``:LINE``, for one of several outputs in a text. HOST alone is the host's own namespace. For what one
-bridge says, ``--place HOST:BRIDGE=FILE``.
+FILE may end in ``:LINE``, for one of several outputs in a text. HOST alone is the host's own namespace. For
+what one bridge says, ``--place HOST:BRIDGE=FILE``.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Place:
     device: str | None = None
 
     def over(self, other: Place) -> Place:
-        """This place, and what it leaves open as the other one says."""
+        """The place, and what it leaves open as the other one says."""
         return Place(self.host or other.host, self.netns or other.netns, self.device or other.device)
 
 
@@ -44,6 +44,7 @@ class Said:
     One option.
 
     :param line: a line of the text that is meant, None for all of the file.
+    :param place: without namespace it is that which the evidence itself tells, or the host's own.
     """
 
     text: str
@@ -64,7 +65,7 @@ def _read(text: str, *, capture: bool) -> Said:
     file, line = found["file"], _LINE.search(found["file"])
     if line is not None:
         file = file[: line.start()]
-    place = Place(found["host"], found["netns"] or ROOT, found["device"])
+    place = Place(found["host"], found["netns"], found["device"])
     return Said(f"{option} {text}", place, file, int(line[1]) if line else None, capture)
 
 

@@ -1,8 +1,8 @@
 """
 Spans of a piece of text, led back to the file that it was cut from.
 
-A piece is read under a name and in lines of its own (cleaned of markup, without the rest of the file). What was
-read from it then quotes the file as it stands: its name, the whole line, the column in that line.
+A piece is read under a name and in lines of its own (cleaned of markup, without the rest of the file). What
+was read from it then quotes the file as it stands: its name, the whole line, the column in that line.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 Link headers: Ethernet with 802.1Q tags, and the cooked headers of an ``any`` capture.
 
 Layouts are those of the tcpdump project's link-layer registry: LINKTYPE_ETHERNET, LINKTYPE_LINUX_SLL,
-LINKTYPE_LINUX_SLL2, LINKTYPE_RAW, LINKTYPE_IPV4 and LINKTYPE_IPV6. A cooked header has no destination MAC.
+LINKTYPE_LINUX_SLL2, LINKTYPE_RAW, LINKTYPE_IPV4, LINKTYPE_IPV6, LINKTYPE_NULL and LINKTYPE_LOOP. A cooked
+header has no destination MAC.
 """
 
 from __future__ import annotations
@@ -131,12 +132,29 @@ def _raw(raw: bytes, wire: int) -> Link:
     return Link(decode_ip_by_version(raw, wire))
 
 
+#: Address families for IP, as Linux and the BSDs number them.
+_FAMILIES: Final = frozenset({2, 10, 24, 28, 30})
+_FAMILY_SIZE: Final = 4
+
+
+def _family(raw: bytes, wire: int) -> Link:
+    """NULL and LOOP: the address family, in the byte order of the machine that captured, and the packet."""
+    if len(raw) < _FAMILY_SIZE:
+        return Link(Refused(f"a loopback header of {len(raw)} bytes, 4 are needed"))
+    family = min(int.from_bytes(raw[:_FAMILY_SIZE], "big"), int.from_bytes(raw[:_FAMILY_SIZE], "little"))
+    if family not in _FAMILIES:
+        return Link(Refused(f"a frame of address family {family}", kind=None))
+    return Link(decode_ip_by_version(raw[_FAMILY_SIZE:], wire - _FAMILY_SIZE))
+
+
 #: LINKTYPE value -> decoder. 12 and 14 are what some systems write for RAW.
 LINK_TYPES: Final[Mapping[int, Callable[[bytes, int], Link]]] = {
+    0: _family,
     1: _ethernet,
     12: _raw,
     14: _raw,
     101: _raw,
+    108: _family,
     113: _sll,
     228: _raw,
     229: _raw,

@@ -10,13 +10,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
-from bothways.capture.layers import Layers, Refused
-from bothways.capture.link_layer import LINK_TYPES, Link
-from bothways.capture.tcpdump_words import frame_words
-from bothways.capture.tunnel import open_tunnel
+from bothways.capture.frames import Frames
+from bothways.capture.link_layer import LINK_TYPES
 from bothways.facts.sighting import Sighting, Tap
 from bothways.facts.span import Kind, Problem, Span
 
@@ -24,7 +21,6 @@ __all__ = ["read_pcap"]
 
 _HEADER_SIZE: Final = 24
 _RECORD_SIZE: Final = 16
-_ANY: Final = "any"
 
 #: Magic as it stands in the file -> (byte order, nanoseconds per unit of the fraction).
 _MAGICS: Final[Mapping[bytes, tuple[str, int]]] = {
@@ -36,92 +32,11 @@ _MAGICS: Final[Mapping[bytes, tuple[str, int]]] = {
 
 #: First bytes of what people name .pcap although it is something else -> (what it is, hint).
 _OTHERS: Final[tuple[tuple[bytes, str, str], ...]] = (
-    (b"\x0a\x0d\x0d\x0a", "a pcapng file", "convert it: editcap -F pcap IN OUT"),
+    (b"\x0a\x0d\x0d\x0a", "a pcapng file", "name it DEVICE.pcapng"),
     (b"\x1f\x8b", "a gzip file", "unpack it with gunzip"),
     (b"\x28\xb5\x2f\xfd", "a zstd file", "unpack it with zstd -d"),
     (b"\xfd7zXZ", "an xz file", "unpack it with unxz"),
 )
-
-
-@dataclass(slots=True)
-class _Reading:
-    """Where the reading of one file stands."""
-
-    tap: Tap
-    file: str
-    names: Mapping[int, str] | None
-    read_at: float | None
-    sightings: list[Sighting] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    unnamed: dict[int, int] = field(default_factory=dict)
-    unmodelled: set[str] = field(default_factory=set)
-
-    def span(self, frame: int | None = None, text: str = "") -> Span:
-        return Span(self.file, frame=frame, text=text, read_at=self.read_at)
-
-    def problem(self, kind: Kind, message: str, frame: int | None = None, hint: str = "") -> None:
-        self.problems.append(Problem(kind, self.span(frame), message, hint))
-
-    def device(self, link: Link, frame: int) -> str | None:
-        """The device of a frame; an ifindex without a name is remembered."""
-        if link.ifindex is not None:
-            name = (self.names or {}).get(link.ifindex)
-            if name is None and self.tap.device == _ANY:
-                self.unnamed.setdefault(link.ifindex, frame)
-            if name is not None or self.tap.device == _ANY:
-                return name
-        return None if self.tap.device == _ANY else self.tap.device
-
-    def take(self, link: Link, frame: int, time_ns: int, *, truncated: bool) -> None:
-        """Turn one decoded frame into a sighting or a problem."""
-        if isinstance(link.content, Refused):
-            self.refuse(link.content, frame, truncated=truncated)
-            return
-        layers: Layers = open_tunnel(link.content)
-        device = self.device(link, frame)
-        words = frame_words(layers, time_ns, device=device, way=link.way)
-        self.sightings.append(
-            Sighting(
-                self.tap,
-                device,
-                link.direction,
-                time_ns,
-                layers.packet,
-                self.span(frame, words),
-                frame - 1,
-                layers.tunnel,
-                truncated=truncated,
-            )
-        )
-
-    def refuse(self, refused: Refused, frame: int, *, truncated: bool) -> None:
-        """Note a frame that gives no sighting; one note for each kind that is not modelled."""
-        if refused.kind is None:
-            return
-        if truncated and refused.kind is Kind.MALFORMED:
-            message = f"frame was cut too short to decode: {refused.reason}"
-            self.problem(
-                Kind.MALFORMED, message, frame, "capture with a larger snapshot length: tcpdump -s 0"
-            )
-        elif refused.kind is not Kind.UNMODELLED:
-            self.problem(refused.kind, f"frame cannot be decoded: {refused.reason}", frame)
-        elif refused.reason not in self.unmodelled:
-            self.unmodelled.add(refused.reason)
-            message = f"frames of `{refused.reason}` are not followed; this is the first"
-            self.problem(refused.kind, message, frame)
-
-    def name_the_unnamed(self) -> None:
-        """One problem for all ifindexes without a name."""
-        if not self.unnamed:
-            return
-        frame = min(self.unnamed.values())
-        listed = ", ".join(f"`{index}`" for index in sorted(self.unnamed))
-        if self.names is None:
-            message = f"the capture stores device numbers only ({listed}) and no addr.json names them"
-        else:
-            message = f"no device of addr.json has the number {listed} that the capture stores"
-        hint = "put `ip -d -j addr` of the same namespace, from the same time, into addr.json"
-        self.problem(Kind.UNREADABLE, message, frame, hint)
 
 
 def _refused_file(tap: Tap, data: bytes, file: str, read_at: float | None) -> Problem:
@@ -158,7 +73,7 @@ def read_pcap(
     order, unit = magic
     # The upper half of the word holds the frame check sequence's length, not the type.
     kind = struct.unpack_from(f"{order}I", data, 20)[0] & 0xFFFF
-    reading = _Reading(tap, file, names, read_at)
+    reading = Frames(tap, file, names, read_at)
     decode = LINK_TYPES.get(kind)
     if decode is None:
         reading.problem(Kind.UNMODELLED, f"link type {kind} is not read; none of its frames is used")

@@ -1,4 +1,4 @@
-"""``bothways diagnose BUNDLE [FLOW]``."""
+"""``bothways diagnose BUNDLE [FLOW]``, and ``bothways diagnose FILE… [FLOW]``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from bothways.bundle import Bundle
-from bothways.cli.case import bundle_argument, flow_argument, open_case, read_flow, tell_problems
+from bothways.cli.case import evidence_arguments, open_case, read_words, tell_problems
 from bothways.cli.ending import CommandError, ExitCode, reason
 from bothways.cli.screen import colour, say, say_data, tell, width
 from bothways.diagnose import diagnose
@@ -27,16 +27,16 @@ _CODES = {
 
 
 @click.command("diagnose", short_help="Say why a connection failed, who did it, and what proves it.")
-@bundle_argument
-@flow_argument
+@evidence_arguments
 @click.option("--json", "as_json", is_flag=True, help="Print bothways/diagnosis/1 instead of text.")
 @click.option("--html", metavar="FILE", type=click.Path(path_type=Path), help="Write one HTML page as well.")
 @click.option("--all", "every", is_flag=True, help="Diagnose the other connections of the captures too.")
 @click.option("--strict", is_flag=True, help="Exit 1 if it works, but a latent cause waits.")
 @click.option("--problems", is_flag=True, help="List every problem in the evidence, not only the first 10.")
 def command(
-    bundle: Path,
-    flow: tuple[str, ...],
+    words: tuple[str, ...],
+    taps: tuple[str, ...],
+    places: tuple[str, ...],
     html: Path | None,
     *,
     as_json: bool,
@@ -47,16 +47,18 @@ def command(
     """
     Say why a connection of BUNDLE failed, who did it, and what proves it.
 
-    BUNDLE is a folder of evidence. FLOW names the connection as its client would, in quotes: 'tcp 192.0.2.1 >
-    192.0.2.2:22', with a source port if you know it. Left out, the question in bundle.toml is taken, or the
-    worst broken connection of the captures.
+    BUNDLE is a folder of evidence, or its archive; captures, dumps and pasted terminals are taken as well, in
+    any number: places are read from prompts, commands and file names, and asked for where nothing tells. FLOW
+    names the connection as its client would, in quotes: 'tcp 192.0.2.1 > 192.0.2.2:22', with a source port if
+    you know it. Left out, the question in bundle.toml is taken, or the worst broken connection of the
+    captures.
 
     The verdict goes to standard output, problems in the evidence to standard error. With --all and --json
     each connection is one line. Exit 0: healthy, 1: a cause was found, 3: undetermined; with --all 1 if any
     has a cause, else 3 if any is undetermined.
     """
-    question = read_flow(flow)
-    case = open_case(bundle)
+    paths, question = read_words(words)
+    case = open_case(paths, taps, places)
     verdicts = [diagnose(case, question)]
     if every:
         verdicts += _others(case, verdicts[0])

@@ -25,9 +25,11 @@ __all__ = ["Verbs", "main"]
 
 #: verb -> what it does, one line. Its module is ``bothways.cli.VERB`` and holds it as ``command``.
 _VERBS: Final = {
+    "conntrack": "Step the TCP tracker by hand: state, verdict, reason.",
     "demo": "Diagnose the incident that bothways was born from.",
     "diagnose": "Say why a connection failed, who did it, and what proves it.",
     "predict": "Walk a connection through the dumps, every outcome.",
+    "whatif": "Walk a connection before and after a change, made on paper only.",
 }
 _EPILOG: Final = """\b
 Examples:

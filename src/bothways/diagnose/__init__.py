@@ -22,9 +22,13 @@ whatif        the same connection before and after a change
 remedies/     what repairs it, what does not, what breaks with it
 refuted       causes that fit and that the evidence refutes
 wanted        what is unknown, and the command that would tell
+expect        what captures would hold of a walk, tap by tap
+beside        recorded captures beside predicted ones
 compose       puts the verdict together
 """
 
+from bothways.diagnose.beside import lay_beside
 from bothways.diagnose.compose import diagnose, predict
+from bothways.diagnose.expect import expect
 
-__all__ = ["diagnose", "predict"]
+__all__ = ["diagnose", "expect", "lay_beside", "predict"]

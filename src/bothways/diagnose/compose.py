@@ -14,6 +14,7 @@ from bothways.diagnose.case import Case
 from bothways.diagnose.causes import EXPLAIN, FIND
 from bothways.diagnose.consistency import contradictions
 from bothways.diagnose.gather import gather
+from bothways.diagnose.illustrate import illustrated
 from bothways.diagnose.ladder import ladder_of
 from bothways.diagnose.outcomes import outcomes_of
 from bothways.diagnose.pick import question_of
@@ -55,8 +56,13 @@ def predict(bundle: Bundle, question: Question | None = None) -> Prediction:
     return case.prediction
 
 
-def diagnose(bundle: Bundle, question: Question | None = None) -> Diagnosis:
-    """Say why a connection of a bundle failed, or that it is healthy, or what is missing to tell."""
+def diagnose(bundle: Bundle, question: Question | None = None, *, remedies: bool = True) -> Diagnosis:
+    """
+    Say why a connection of a bundle failed, or that it is healthy, or what is missing to tell.
+
+    :param remedies: False leaves out what takes most of the time: to walk the connection again after every
+        change that might repair it.
+    """
     case, others = gather(bundle, question)
     if case is None:
         return _nothing(bundle)
@@ -64,7 +70,7 @@ def diagnose(bundle: Bundle, question: Question | None = None) -> Diagnosis:
     findings = tuple(f for f in (find(case) for find in FIND) if f is not None)
     status = _status(case, explanation)
     unknown, commands = wanted(case, explanation, status)
-    return Diagnosis(
+    verdict = Diagnosis(
         status,
         case.question,
         title=bundle.title,
@@ -75,7 +81,7 @@ def diagnose(bundle: Bundle, question: Question | None = None) -> Diagnosis:
         chain=explanation.chain if explanation is not None else _chain(case),
         authors=tuple(_authors(case, explanation)),
         culprits=() if explanation is None else explanation.culprits,
-        remedies=() if explanation is None else remedies_of(case, explanation),
+        remedies=remedies_of(case, explanation) if remedies and explanation is not None else (),
         outcomes=outcomes_of(case),
         clocks=case.correlation.clocks,
         ruled_out=() if explanation is None else refuted(case, explanation),
@@ -91,6 +97,7 @@ def diagnose(bundle: Bundle, question: Question | None = None) -> Diagnosis:
         ),
         ladder=Ladder() if case.story is None else ladder_of(case.story.connection, case.correlation),
     )
+    return illustrated(verdict, case)
 
 
 def _status(case: Case, explanation: Explanation | None) -> Status:

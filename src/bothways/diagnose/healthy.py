@@ -13,7 +13,7 @@ from bothways.diagnose.case import Case
 from bothways.diagnose.flip import without_flow
 from bothways.diagnose.itinerary import itinerary
 from bothways.facts.diagnosis import Culprit, Fate, Ladder, Rung
-from bothways.facts.packet import flags_text
+from bothways.facts.packet import Flag, flags_text
 from bothways.facts.prediction import Journey, Walk
 from bothways.facts.sighting import Sighting, Tap
 from bothways.facts.span import Span
@@ -36,8 +36,16 @@ def healthy_of(case: Case, culprits: tuple[Culprit, ...], columns: tuple[Tap, ..
         return Ladder()
     chosen, supposed = found
     allowed = _devices(case, columns)
-    rungs = tuple(rung for rung in (_rung(j, allowed) for j in chosen.journeys) if rung is not None)
+    rungs = tuple(rung for rung in (_rung(j, allowed) for j in _first(chosen.journeys)) if rung is not None)
     return Ladder(columns, rungs, supposed=supposed) if rungs else Ladder()
+
+
+def _first(journeys: Iterable[Journey]) -> Iterator[Journey]:
+    """Tell the packets up to the first data: from then on nothing new is to be seen."""
+    for journey in journeys:
+        yield journey
+        if journey.flags & Flag.PSH:
+            return
 
 
 def _without(case: Case, culprits: tuple[Culprit, ...]) -> tuple[Walk, str] | None:

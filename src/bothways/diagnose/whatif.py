@@ -67,8 +67,12 @@ def what_if_case(case: Case, changes: Sequence[PlacedChange]) -> WhatIf:
         why,
         tuple(_departures(case.walk, recorded)),
         tuple(dict.fromkeys(note for applied in made for note in applied.notes)),
-        tuple(dict.fromkeys(text for walk in after for text in walk.unknown)),
+        tuple(dict.fromkeys((*_unevaluated(made), *(text for walk in after for text in walk.unknown)))),
     )
+
+
+def _unevaluated(made: Iterable[Applied]) -> Iterator[str]:
+    return (text for applied in made for text in applied.unknown)
 
 
 def judge(before: Sequence[Walk], after: Sequence[Walk], recorded: Walk) -> tuple[ChangeVerdict, str]:

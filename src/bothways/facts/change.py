@@ -43,6 +43,7 @@ class Act(StrEnum):
     ADD = "add"
     DELETE = "delete"
     REPLACE = "replace"  # add it, or put it in the place of the one with the same key
+    INSERT = "insert"  # add it before all others
     FLUSH = "flush"  # every row that the selectors admit
 
 
@@ -139,7 +140,8 @@ class NftEdit:
     """
     One ``nft`` command or script: tables as they would be listed, or a FLUSH or DELETE of a table or chain.
 
-    :param tables: what is added; a table or chain that exists already grows.
+    :param tables: what is added; a table or chain that exists already grows. For DELETE with *chain* they
+        hold the rule that goes.
     :param family: for DELETE and FLUSH; None with *table* None is the whole ruleset.
     """
 
@@ -169,7 +171,11 @@ class FlowEdit:
 
 @dataclass(frozen=True, slots=True)
 class PortEdit:
-    """``ovs-vsctl add-port`` and ``del-port``. *bridge* is None where del-port leaves it out."""
+    """
+    ``ovs-vsctl add-port``, ``del-port`` and ``set`` (REPLACE: what is empty or None stays).
+
+    *bridge* is None where the command leaves it out.
+    """
 
     act: Act
     port: str

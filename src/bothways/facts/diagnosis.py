@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from bothways.facts.path import Path
 from bothways.facts.question import Question
 from bothways.facts.sighting import Sighting, Tap
 from bothways.facts.span import Problem, Span
@@ -20,6 +21,7 @@ __all__ = [
     "Culprit",
     "Diagnosis",
     "Evidence",
+    "Excerpt",
     "Fate",
     "Finding",
     "Ladder",
@@ -82,6 +84,19 @@ class Evidence:
 
     span: Span
     age_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """
+    What stands around a quoted line or frame in its file.
+
+    :param before: the nearest lines or frames above it that were understood, in the file's order.
+    """
+
+    span: Span
+    before: tuple[Span, ...] = ()
+    after: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,16 +246,27 @@ class Rung:
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
-    """Columns (taps from the client to the server) and rungs (packets in time order)."""
+    """
+    Columns (taps from the client to the server) and rungs (packets in time order).
+
+    :param supposed: what the model supposed when it walked these packets; "" if captures show them.
+    """
 
     taps: tuple[Tap, ...] = ()
     rungs: tuple[Rung, ...] = ()
     reference: str = ""
+    supposed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """Everything that bothways says of one connection."""
+    """
+    Everything that bothways says of one connection.
+
+    :param healthy: how the same connection would pass the same taps if it worked; empty if no walk works.
+    :param paths: where the first packet of each way went; empty if neither captures nor dumps show it.
+    :param excerpts: what stands around the quoted lines and frames.
+    """
 
     status: Status
     question: Question | None
@@ -263,3 +289,6 @@ class Diagnosis:
     others: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
     ladder: Ladder = field(default_factory=Ladder)
+    healthy: Ladder = field(default_factory=Ladder)
+    paths: tuple[Path, ...] = ()
+    excerpts: tuple[Excerpt, ...] = ()

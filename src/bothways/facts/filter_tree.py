@@ -189,20 +189,31 @@ def admits(tree: Node, packet: Packet, tunnel: Tunnel | None = None) -> bool | N
     """
     outer = packet if tunnel is None else _outer(tunnel)
     tagged = tunnel is None and packet.ethernet.vlan is not None
-    return _holds(tree, outer, _Wire(tunnel, hidden=tagged and not _names_vlan(tree)))
+    return _holds(tree, outer, _Wire(tunnel, tagged=tagged))[0]
 
 
 @dataclass(frozen=True, slots=True)
 class _Wire:
     """
-    How the packet travels.
+    How the packet travels, and how far the filter was read.
 
-    :param hidden: the frame has a VLAN tag and the filter has no ``vlan``: whether the tag is in the frame
-        or beside it decides what the filter sees, and the evidence does not say.
+    :param passed: how many ``vlan`` stood before, whatever joins them: each moves what follows it behind one
+        more tag, in the whole rest of the filter (pcap-filter(7)).
     """
 
     tunnel: Tunnel | None
-    hidden: bool
+    tagged: bool = False
+    passed: int = 0
+
+    @property
+    def hidden(self) -> bool:
+        """
+        True if the filter looks elsewhere than the packet is.
+
+        Whether a tag is in the frame or beside it, and so what is seen, depends on device and libpcap; the
+        evidence does not say.
+        """
+        return self.tagged is not (self.passed > 0)
 
 
 def _outer(tunnel: Tunnel) -> Packet:
@@ -215,29 +226,22 @@ def _outer(tunnel: Tunnel) -> Packet:
     return frame if port is None else replace(frame, udp=Udp(0, port))
 
 
-def _names_vlan(tree: Node) -> bool:
+def _holds(tree: Node, packet: Packet, wire: _Wire) -> tuple[bool | None, _Wire]:
+    """Whether the part admits the packet, and how the rest of the filter is to be read."""
     match tree:
-        case Vlan():
-            return True
         case Not(part):
-            return _names_vlan(part)
+            inner, wire = _holds(part, packet, wire)
+            return None if inner is None else not inner, wire
         case All(parts) | Any(parts):
-            return any(_names_vlan(part) for part in parts)
+            answers = []
+            for part in parts:
+                answer, wire = _holds(part, packet, wire)
+                answers.append(answer)
+            return (_every(answers) if isinstance(tree, All) else _some(answers)), wire
+        case Vlan():
+            return _vlan(tree, packet, wire), replace(wire, passed=wire.passed + 1)
         case _:
-            return False
-
-
-def _holds(tree: Node, packet: Packet, wire: _Wire) -> bool | None:
-    match tree:
-        case Not(part):
-            inner = _holds(part, packet, wire)
-            return None if inner is None else not inner
-        case All(parts):
-            return _every(_holds(part, packet, wire) for part in parts)
-        case Any(parts):
-            return _some(_holds(part, packet, wire) for part in parts)
-        case _:
-            return _PRIMITIVES[type(tree)](tree, packet, wire)
+            return _PRIMITIVES[type(tree)](tree, packet, wire), wire
 
 
 def _every(answers: Iterable[bool | None]) -> bool | None:
@@ -347,6 +351,8 @@ def _vlan(tree: Vlan, packet: Packet, wire: _Wire) -> bool | None:
     if wire.tunnel is not None:
         return None
     tag = packet.ethernet.vlan
+    if tag is not None and wire.passed:
+        return None  # a second tag, which the packet does not keep
     return tag is not None and tree.id in (None, tag)
 
 
@@ -379,7 +385,6 @@ _PRIMITIVES: Final[dict[type, Callable[..., bool | None]]] = {
     Hosts: _hosts,
     Ports: _ports,
     HardwareAddress: _hardware,
-    Vlan: _vlan,
     Length: _length,
     TcpFlags: _tcp_flags,
     Unknown: _unknown,

@@ -9,17 +9,17 @@ from bothways.facts.span import Problem
 
 __all__ = ["Parsed"]
 
-Row = TypeVar("Row")
+Row_co = TypeVar("Row_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Parsed(Generic[Row]):
+class Parsed(Generic[Row_co]):
     """
     The outcome of one parser on one text.
 
     :param irrelevant: lines that are known and say nothing about packets (headers, blanks, comments).
     """
 
-    rows: tuple[Row, ...] = ()
+    rows: tuple[Row_co, ...] = ()
     problems: tuple[Problem, ...] = ()
     irrelevant: int = 0

@@ -6,19 +6,26 @@ from dataclasses import dataclass
 
 from bothways.facts.choice import Assumption, Choice
 from bothways.facts.diagnosis import Fate
-from bothways.facts.packet import NO_FLAGS, Flag, Packet
+from bothways.facts.packet import NO_FLAGS, Flag, Packet, Tunnel
 from bothways.facts.question import Question
+from bothways.facts.sighting import Direction, Tap
 from bothways.facts.step import Step
 from bothways.facts.trajectory import Way
 
-__all__ = ["Branch", "Journey", "Prediction", "Walk"]
+__all__ = ["Branch", "Crossing", "Journey", "Prediction", "Walk"]
 
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """One copy of a packet: its steps from where it split off (the trunk: from the sender)."""
+    """
+    One copy of a packet: its steps from where it split off (the trunk: from the sender).
+
+    :param split: the number of the branch that it split off from, and how many steps of that branch are its
+        past; None for the trunk.
+    """
 
     steps: tuple[Step, ...]
+    split: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +49,34 @@ class Journey:
 
 
 @dataclass(frozen=True, slots=True)
+class Crossing:
+    """
+    One packet that crosses one device in a walk: what a capture there would hold.
+
+    :param tap: the device, never ``any``.
+    :param journey: index of the packet's journey in its walk.
+    :param at_ns: virtual time, nanoseconds since the first packet. The walk knows order and timers, not
+        durations: a crossing takes a microsecond.
+    :param tunnel: set where the device carries the packet inside a tunnel; *outer* is then what is
+        around it.
+    """
+
+    tap: Tap
+    direction: Direction
+    packet: Packet
+    journey: int
+    at_ns: int = 0
+    tunnel: Tunnel | None = None
+    outer: Packet | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Walk:
-    """One outcome: the choices that lead to it, every packet's journey, and the fate."""
+    """
+    One outcome: the choices that lead to it, every packet's journey, and the fate.
+
+    :param crossings: every packet at every device, in the order in which the walk moved them.
+    """
 
     choices: tuple[Choice, ...]
     fate: Fate
@@ -51,6 +84,7 @@ class Walk:
     journeys: tuple[Journey, ...]
     assumptions: tuple[Assumption, ...] = ()
     unknown: tuple[str, ...] = ()
+    crossings: tuple[Crossing, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

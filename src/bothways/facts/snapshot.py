@@ -10,6 +10,7 @@ from bothways.facts.conntrack import ConntrackCounters, ConntrackEvent, Entry, I
 from bothways.facts.device import Device, FdbEntry, InterfaceAddress, Neighbour
 from bothways.facts.dump import Dump
 from bothways.facts.iptables import Table
+from bothways.facts.nft import NftTable
 from bothways.facts.openflow import Switch
 from bothways.facts.route import Route, RoutingRule
 from bothways.facts.socket import Socket
@@ -43,6 +44,7 @@ class Netns:
     :param iptables: tables of ``iptables-save``; *ip6tables* those of ``ip6tables-save``.
     :param ingress_drops: what ``nft.txt`` says of netdev ingress policies.
     :param unmodelled_nft: native nft tables that bothways cannot evaluate yet, as spans.
+    :param nft: native nft tables of the families ``ip``, ``ip6`` and ``inet``, in the order of the file.
     """
 
     host: str
@@ -62,6 +64,7 @@ class Netns:
     sysctls: Dump[Sysctl] | None = None
     ingress_drops: Dump[IngressDrop] | None = None
     unmodelled_nft: Dump[Span] | None = None
+    nft: Dump[NftTable] | None = None
 
     @property
     def label(self) -> str:

@@ -15,6 +15,9 @@ kernel_stack      call stacks of the kernel
 openflow, ovs, …  Open vSwitch: flows, ports, tables, database
 collection        ``collection.jsonl``
 flow, filter      what a user types: a connection, a capture filter
+transcript        a pasted terminal, cut into one ``piece`` per command: ``prompt``, ``command``,
+                  ``programs``, ``tcpdump_options``, ``markup`` around lines
+text_format       formats by their lines, where no command names them; ``text_json``
 ================= ==================================================================================
 
 Every parser is ``parse_X(text, *, file, read_at=None) -> Parsed[Row]`` and never raises on any text, ``flow``

@@ -27,7 +27,7 @@ Row = TypeVar("Row")
 _TOTAL: Final = re.compile(
     r"conntrack v\S+ \(conntrack-tools\): (\d+) (?:flow entries|flow events|expectations) have been shown\.?"
 )
-_KERNEL_TIME: Final = re.compile(r"\[(?:start|stop)=[^\]]*\]")
+_KERNEL_TIME: Final = re.compile(r"\[(?:start|stop)=[^\[\]]{0,80}\]")
 _TIME: Final = re.compile(r"\s*\[(\d{1,12}\.\d{1,9})\s*\]\s*")
 _EVENT: Final = re.compile(r"\s*\[(NEW|UPDATE|DESTROY)\]\s*")
 _CPU: Final = re.compile(r"cpu=(\d{1,6})\s")
@@ -80,14 +80,18 @@ def parse_entries(text: str, *, file: str, read_at: float | None = None) -> Pars
     reading: Reading[Entry] = Reading()
     total: tuple[int, Span] | None = None
     seen = 0
+    torn = ""
     for span in lines(text, file=file, read_at=read_at):
-        line = span.text
-        # The closing line goes to stderr, so a file that holds both may have it in the midst of an entry.
+        line, torn = torn + span.text, ""
+        # The closing line goes to stderr, so a file that holds both may have it in the midst of an entry,
+        # whose rest then is the next line.
         closing = _TOTAL.search(line)
         if closing:
             alone = not closing.start() and closing.end() == len(line.rstrip())
             total = (int(closing[1][:18]), span) if alone else None
             line = line[: closing.start()] + line[closing.end() :]
+            if line.endswith("="):
+                torn, line = line, ""
         if not line.strip():
             reading.skip()
             continue

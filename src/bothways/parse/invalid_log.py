@@ -27,8 +27,9 @@ _NFLOG: Final = re.compile(
     r"\s*(?:(?P<time>\d{1,12}(?:\.\d{1,9})?)\s+)?prefix='(?P<reason>[^']*)'\s*"
     r"(?:(?P<source>\S+)\s+>\s+(?P<destination>\S+))?(?P<rest>.*)\Z"
 )
-_KERNEL: Final = re.compile(r".*?(?P<reason>nf_ct_[a-z0-9_]+:.*?)\s*\bIN=(?P<rest>.*)\Z")
-_KERNEL_LINE: Final = re.compile(r"\s*(?:\[\s*\d+\.\d+\]|<\d+>|.*\bkernel:)")
+_REASON: Final = re.compile(r"nf_ct_[a-z0-9_]{1,40}:")
+_PACKET: Final = re.compile(r"\bIN=")
+_KERNEL_LINE: Final = re.compile(r"\[\s*\d+\.\d+\]|<\d+>|.{0,200}?\bkernel:")
 _STATE: Final = re.compile(r"\bstate[ =]([A-Z][A-Z_0-9]+)\b")
 _DIRECTION: Final = re.compile(r"\bdir[ =]([01])\b")
 _PAIR: Final = re.compile(r"\b([A-Za-z]+)=(\S*)")
@@ -51,7 +52,7 @@ def parse_invalid_log(text: str, *, file: str, read_at: float | None = None) -> 
             continue
         if row is not None:
             reading.rows.append(row)
-        elif not span.text.strip() or span.text.startswith("#") or _KERNEL_LINE.match(span.text):
+        elif not span.text.strip() or span.text.startswith("#") or _KERNEL_LINE.match(span.text.lstrip()):
             reading.skip()
         else:
             reading.malformed(span, f"expected the log of an invalid packet, found {quoted(span.text)}")
@@ -79,12 +80,13 @@ def _nflog(span: Span) -> InvalidLog | None:
 
 
 def _kernel(span: Span) -> InvalidLog | None:
-    found = _KERNEL.match(span.text)
-    if found is None:
+    words = _REASON.search(span.text)
+    packet = None if words is None else _PACKET.search(span.text, words.end())
+    if words is None or packet is None:
         return None
-    reason = found["reason"].strip()
+    reason = span.text[words.start() : packet.start()].strip()
     # An ICMP error quotes the packet that it is about in brackets; that one is not the logged packet.
-    rest = re.sub(r"\[[^\]]*\]?", " ", found["rest"])
+    rest = re.sub(r"\[[^\]]*\]?", " ", span.text[packet.end() :])
     values = _pairs(rest)
     tcp = values.get("PROTO") == "TCP"
     return InvalidLog(

@@ -18,7 +18,7 @@ from bothways.facts.device import Neighbour
 from bothways.facts.parsed import Parsed
 from bothways.facts.route import NextHop, Route, RoutingRule
 from bothways.facts.span import Span
-from bothways.parse.reading import Reading, lines, quoted
+from bothways.parse.reading import Reading, is_prompt, lines, quoted
 
 __all__ = ["parse_neigh_text", "parse_route_text", "parse_rule_text"]
 
@@ -26,7 +26,6 @@ Row = TypeVar("Row")
 
 _ANY4: Final = network("0.0.0.0/0")
 _ANY6: Final = network("::/0")
-_PROMPT: Final = re.compile(r"\S+@\S+?[:~\s].*[#$]|#")
 _RULE: Final = re.compile(r"(\d{1,10}):\s*(.*)\Z")
 _KINDS: Final = frozenset(
     "unicast local broadcast multicast anycast blackhole unreachable prohibit throw nat".split()  # noqa: SIM905 (a word list reads better as words)
@@ -38,9 +37,10 @@ _FLAGS: Final = frozenset(
 #: Words of a route whose value changes which packets it takes or what it does to them.
 _ROUTE_UNMODELLED: Final = frozenset({"tos", "from", "encap"})
 #: Words of a policy rule that are selectors or suppressors without a field of their own.
-_RULE_UNMODELLED: Final = frozenset(
-    "uidrange ipproto sport dport suppress_prefixlength suppress_prefixlen suppress_ifgroup tun_id dscp realms".split()  # noqa: SIM905 (a word list reads better as words)
-)
+_RULE_UNMODELLED: Final = frozenset({
+    "uidrange", "ipproto", "sport", "dport", "suppress_prefixlength", "suppress_prefixlen",
+    "suppress_ifgroup", "tun_id", "dscp", "realms",
+})  # fmt: skip
 _ACTIONS: Final = frozenset({"blackhole", "unreachable", "prohibit", "nop"})
 _STATES: Final = frozenset({
     "REACHABLE", "STALE", "DELAY", "PROBE", "FAILED", "INCOMPLETE", "PERMANENT", "NOARP", "NONE",
@@ -54,7 +54,8 @@ def parse_route_text(text: str, *, file: str, read_at: float | None = None) -> P
         words = span.text.split()
         if words[:1] == ["nexthop"] and reading.rows:
             _each(span, reading, lambda s: _joined(s, reading))
-        elif _silent(span.text):
+        elif _silent(span.text) or words[:1] == ["nh_info"]:
+            # `ip -d route` says again what a next hop object holds.
             reading.skip()
         else:
             _each(span, reading, lambda s: reading.rows.append(_route(s, reading)))
@@ -84,7 +85,7 @@ def parse_neigh_text(text: str, *, file: str, read_at: float | None = None) -> P
 
 
 def _silent(line: str) -> bool:
-    return not line.strip() or _PROMPT.match(line) is not None
+    return not line.strip() or line.startswith("#") or is_prompt(line)
 
 
 def _each(span: Span, reading: Reading[Row], read: Callable[[Span], object]) -> None:

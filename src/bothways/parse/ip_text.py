@@ -19,7 +19,7 @@ from bothways.facts.device import Device, InterfaceAddress
 from bothways.facts.parsed import Parsed
 from bothways.facts.span import Span
 from bothways.parse.ip_json import has_carrier, resolve_links
-from bothways.parse.reading import Reading, lines, quoted
+from bothways.parse.reading import Reading, is_prompt, lines, quoted
 
 __all__ = ["parse_addr_text"]
 
@@ -28,7 +28,6 @@ _HEADER: Final = re.compile(
 )
 _ONELINE: Final = re.compile(r"(?P<index>\d{1,10}):\s+(?P<name>\S+)\s+(?P<rest>inet6?\s.*)")
 _LINK_INDEX: Final = re.compile(r"if(\d{1,10})\Z")
-_PROMPT: Final = re.compile(r"\S+@\S+?[:~\s].*[#$]|\[\S+@\S+.*\][#$]|[#$]\s")
 
 #: First words of detail lines that say which kind a device is (``ip -d``), iproute2 ``ip/iplink_*.c``.
 _KINDS: Final = frozenset(
@@ -55,6 +54,8 @@ _INFO: Final[Mapping[str, Mapping[str, Callable[[str], object]]]] = {
     "bond": {"mode": str},
     "bridge": {"vlan_filtering": int, "stp_state": int},
 }
+#: Words that ``ip -j`` calls otherwise.
+_JSON_NAMES: Final[Mapping[str, str]] = {"dev": "link", "dstport": "port"}
 
 
 @dataclass(slots=True)
@@ -156,7 +157,7 @@ def _detail(part: str, span: Span, draft: _Draft, reading: Reading[Device]) -> N
 
 def _stray(part: str, span: Span, reading: Reading[Device]) -> None:
     word = part.partition(" ")[0]
-    if not part or word in _IRRELEVANT or word.isdigit() or _PROMPT.match(part) or part.startswith("<"):
+    if not part or word in _IRRELEVANT or word.isdigit() or is_prompt(part) or part.startswith("<"):
         reading.skip()
     else:
         reading.unmodelled(span, f"{quoted(part)} is no line of `ip addr` that bothways knows")
@@ -205,7 +206,7 @@ def _info(kind: str, rest: str) -> Iterator[tuple[str, object]]:
     for word, decode in _INFO.get(kind, {}).items():
         if word in pairs:
             try:
-                yield ("link" if word == "dev" else word), decode(pairs[word])
+                yield _JSON_NAMES.get(word, word), decode(pairs[word])
             except ValueError:
                 continue
 

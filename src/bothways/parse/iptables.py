@@ -34,9 +34,9 @@ match                                value
 ``statistic.probability``            ``float``; ``.mode``: ``str``; ``.every``, ``.packet``: ``int``
 ``ttl.ttl-eq`` ``length.length``     ``int``; ``(low, high)``
 ``pkttype.pkt-type``                 ``str`` in lower case
-``rpfilter.rpfilter``                ``frozenset[str]``: ``loose``, ``validmark``, ``accept-local``,
-``invert`` ``socket.socket``                    ``frozenset[str]``: ``transparent``, ``nowildcard``,
-``restore-skmark`` ``unreadable``                       words that are no option (never modelled)
+``rpfilter.rpfilter``                ``frozenset[str]`` of ``loose``, ``validmark``, ``accept-local`` …
+``socket.socket``                    ``frozenset[str]``: ``transparent``, ``nowildcard``, ``restore-skmark``
+``unreadable``                       words that are no option (never modelled)
 ==================================== =======================================================================
 
 ============================== ==============================================================================
@@ -49,11 +49,12 @@ target option                  value
 ``set-xmark`` ``set-mark``     ``(value, mask)`` (MARK, CONNMARK); ``--and-mark`` … become ``set-xmark``
 ``save-mark`` ``restore-mark`` ``True``, always with ``nfmask`` and ``ctmask`` as ``int``
 ``notrack`` ``zone`` (CT)      ``True``; ``int``. The target ``NOTRACK`` has no options
-``reject-with``                ``str``; not there if the rule leaves it to iptables
-(``icmp-port-unreachable``) ``on-port`` ``on-ip`` (TPROXY) ``int``; ``AddressRange``; ``tproxy-mark``:
-``(value, mask)`` ``clamp-mss-to-pmtu``          ``True``; ``set-mss``: ``int`` (TCPMSS) ``checksum-fill``
-``True`` ``log-prefix`` …               ``str`` ==============================
-==============================================================================
+``reject-with``                ``str``; left out, the rule means ``icmp-port-unreachable``
+``on-port`` ``on-ip`` (TPROXY) ``int``; ``AddressRange``; ``tproxy-mark``: ``(value, mask)``
+``clamp-mss-to-pmtu`` (TCPMSS) ``True``; ``set-mss``: ``int``
+``checksum-fill``              ``True``
+``log-prefix`` …               ``str``
+============================== ==============================================================================
 
 The target's name is that of the extension, of a verdict, or of a chain; *goto* is True for ``-g``.
 """
@@ -65,19 +66,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from bothways.facts.iptables import Chain, Rule, Table
+from bothways.facts.iptables import Chain, Match, Rule, Table
 from bothways.facts.parsed import Parsed
 from bothways.facts.span import Span
 from bothways.parse.iptables_rule import Note, RuleBody, read_rule
 from bothways.parse.iptables_words import Word, WordsError, split_words
-from bothways.parse.reading import Reading, lines, quoted
+from bothways.parse.reading import Reading, is_prompt, lines, quoted
 
 __all__ = ["parse_iptables"]
 
 _CHAIN: Final = re.compile(r":(?P<name>\S+)\s+(?P<policy>\S+)(?:\s+\[(\d+):(\d+)\])?\s*\Z")
 _COUNTERS: Final = re.compile(r"\[(\d{1,20}):(\d{1,20})\]\Z")
 _POLICIES: Final = frozenset({"ACCEPT", "DROP", "QUEUE", "RETURN", "-"})
-_PROMPT: Final = re.compile(r"\S+@\S+?[:~\s].*[#$]")
 
 #: Built-in chains, for output of ``iptables -S``, which does not name its table.
 _BY_CHAINS: Final = {
@@ -144,7 +144,7 @@ def _sections(text: str, file: str, read_at: float | None, reading: Reading[Tabl
     section: _Section | None = None
     for span in lines(text, file=file, read_at=read_at):
         line = span.text.strip()
-        if not line or line == "COMMIT" or line.startswith("#") or _PROMPT.match(line):
+        if not line or line == "COMMIT" or line.startswith("#") or is_prompt(line):
             _silent(line, span, reading)
         elif line.startswith("*"):
             if section is not None:
@@ -248,4 +248,8 @@ def _rule(section: _Section, line: _Line, reading: Reading[Table]) -> Rule:
         else:
             reading.unmodelled(place, note.message)
     packets, octets = line.counters or body.counters or (None, None)
-    return Rule(section.name, line.chain, body.matches, body.target, line.span, packets, octets)
+    matches = body.matches
+    if line.note is not None:
+        # Where words end was guessed, so the rule may ask for more than what was read.
+        matches = (*matches, Match("unreadable", line.span.text, modelled=False))
+    return Rule(section.name, line.chain, matches, body.target, line.span, packets, octets)

@@ -1,11 +1,11 @@
 """
 ``ovs-ofctl dump-flows``: rows of every OpenFlow version, whole dumps, filtered views and pasted rows.
 
-Formats: OpenFlow 1.0 to 1.5, with or without counters (``--no-stats``) and names (``--names``). A row holds
-``actions=``; what stands behind the actions after a space is a remark. Matches are read by
-``openflow_match``, actions by ``openflow_actions``. A term or action that cannot be read stays in its
-flow as not modelled; a row whose table or priority cannot be read is left out. Both are problems.
-Source: ovs-ofctl(8), section Flow Syntax.
+Formats: OpenFlow 1.0 to 1.5, with or without counters (``--no-stats``) and names (``--names``), and
+``ovs-appctl bridge/dump-flows``. A row holds ``actions=``; what stands behind the actions after a space is a
+remark, unless it reads as actions. Matches are read by ``openflow_match``, actions by ``openflow_actions``. A
+term or action that cannot be read stays in its flow as not modelled; a row whose table or priority cannot be
+read is left out. Both are problems. Source: ovs-ofctl(8), section Flow Syntax.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import Final
 from bothways.facts.openflow import Action, Flow, Port, Term
 from bothways.facts.parsed import Parsed
 from bothways.facts.span import Kind, Problem, Span
-from bothways.parse.openflow_actions import ActionReader
-from bothways.parse.openflow_lex import Piece, cut, end_of_actions
+from bothways.parse.openflow_actions import ActionReader, reads_as_actions
+from bothways.parse.openflow_lex import Piece, assigned, cut, end_of_actions
 from bothways.parse.openflow_match import read_match
 from bothways.parse.openflow_values import number, unquoted
-from bothways.parse.reading import NotModelledError, Reading, lines, quoted
+from bothways.parse.reading import NotModelledError, Reading, is_prompt, lines, quoted
 
 __all__ = ["DEFAULT_PRIORITY", "parse_flows", "read_flow", "resolve_ports"]
 
@@ -31,7 +31,6 @@ DEFAULT_PRIORITY: Final = 32768
 
 #: the second form has lost its space, as copies of web pages do
 _ACTIONS: Final = re.compile(r"(?:^|(?<=[\s,]))actions?=|actions=")
-_PROMPT: Final = re.compile(r"\s*(?:\[?[\w.-]{1,64}@[\w.-]{1,255}[^#$>%]{0,200}[#$>%](?:\s|$)|[#$]\s)")
 _HEADER: Final = re.compile(r"\s*(?:NXST|OFPST)\w*[ _]")
 _ROWLIKE: Final = re.compile(r"\s*(?:cookie|table|priority|duration|n_packets)=")
 _COMMENT: Final = re.compile(r"\s*(?:#|//)")
@@ -67,11 +66,16 @@ _ABOUT: Final[Mapping[str, tuple[Callable[[str], object], str]]] = {
     "cookie": (lambda text: number(text.partition("/")[0]), "a 0x number"),
     "duration": (_seconds, "seconds such as 7.676s"),
     "table": (_table, "a table number from 0 to 255"),
+    "table_id": (_table, "a table number from 0 to 255"),
     "n_packets": (number, "a number"),
     "n_bytes": (number, "a number"),
+    "n_offload_packets": (number, "a number"),
+    "n_offload_bytes": (number, "a number"),
     "priority": (_up_to(0xFFFF), "a number from 0 to 65535"),
     "idle_timeout": (number, "seconds"),
     "hard_timeout": (number, "seconds"),
+    "idle": (number, "seconds"),
+    "hard": (number, "seconds"),
     "idle_age": (number, "seconds"),
     "hard_age": (number, "seconds"),
     "importance": (number, "a number"),
@@ -83,7 +87,9 @@ _WITHOUT_MEANING: Final = frozenset(
     {"send_flow_rem", "check_overlap", "reset_counts", "no_packet_counts", "no_byte_counts", "add", "modify"}
 )
 #: a row without these would stand in the wrong place
-_NEEDED: Final = frozenset({"table", "priority"})
+_NEEDED: Final = frozenset({"table", "table_id", "priority"})
+#: how ``ovs-appctl bridge/dump-flows`` calls it
+_RENAMED: Final[Mapping[str, str]] = {"table_id": "table"}
 
 
 def parse_flows(text: str, *, file: str, read_at: float | None = None) -> Parsed[Flow]:
@@ -95,7 +101,7 @@ def parse_flows(text: str, *, file: str, read_at: float | None = None) -> Parsed
     """
     reading: Reading[Flow] = Reading()
     for line in lines(text, file=file, read_at=read_at):
-        if not line.text.strip() or _PROMPT.match(line.text) or _HEADER.match(line.text):
+        if not line.text.strip() or is_prompt(line.text) or _HEADER.match(line.text):
             reading.skip()
         elif _ACTIONS.search(line.text):
             flow, problems = read_flow(line)
@@ -126,11 +132,11 @@ def read_flow(line: Span) -> tuple[Flow | None, list[Problem]]:
     broken = False
     matches: list[Piece] = []
     for piece in cut(head, 1, ", \t"):
-        name, equals, value = piece.text.partition("=")
+        name, equals, value = assigned(piece.text)
         if name in _ABOUT and equals:
             decode, expects = _ABOUT[name]
             try:
-                about[name] = decode(value)
+                about[_RENAMED.get(name, name)] = decode(value)
             except ValueError as error:
                 broken = broken or name in _NEEDED
                 place = replace(line, column=piece.column)
@@ -159,7 +165,12 @@ def _actions(line: Span, found: re.Match[str] | None, reader: ActionReader) -> t
     rest = line.text[start:]
     start += len(rest) - len(rest.lstrip())
     text = line.text[start:]
-    read = reader.actions(text[: end_of_actions(text)], start + 1)
+    end = end_of_actions(text)
+    if reads_as_actions(text[end:]):
+        # `ovs-ofctl add-flow` takes blanks for commas; what it would do must not pass for a remark.
+        read = reader.actions(text, start + 1, ", \t")
+    else:
+        read = reader.actions(text[:end], start + 1)
     return read or (Action("drop", {}, "", start + 1),)
 
 
@@ -214,7 +225,7 @@ def _inner(action: Action) -> tuple[Action, ...]:
 def _resolved_term(term: Term, numbers: Mapping[str, int]) -> Term:
     if term.field != "in_port" or term.value is not None:
         return term
-    name = unquoted(term.text.partition("=")[2].strip())
+    name = unquoted(assigned(term.text)[2])
     return replace(term, value=numbers.get(name))
 
 

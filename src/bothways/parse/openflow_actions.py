@@ -18,8 +18,8 @@ The actions of a flow: decoder table per action, several spellings of one action
 * ``dec_ttl``: *controllers*, a tuple of numbers.
 * ``write_actions``, ``apply_actions``, ``clone``: *actions*, a tuple of ``Action``.
 * ``ct``: *commit*, *force*; *table* (number or None); *zone* (number, 0 if not given) or *zone_field*,
-  *zone_low*, *zone_high*; *alg* (text or None); *exec*, a tuple of ``Action``; *nat*, None or a mapping with
-  *direction* (``src``, ``dst``), *low*, *high* (addresses), *low_port*, *high_port*, *flags*, as far as given.
+  *zone_low*, *zone_high*; *alg* (text or None); *exec*, a tuple of ``Action``; *nat*, None or a mapping
+  with *direction* (``src``, ``dst``), *low*, *high* (addresses), *low_port*, *high_port*, *flags*, as given.
 * ``learn``: *table*, *priority*; *settings*, name -> text; *specs*, a tuple of texts as printed.
 * ``conjunction``: *id*, *clause* (from 1), *of*.
 * ``note``, ``fin_timeout``, ``sample``: *text*.
@@ -34,15 +34,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from bothways.facts.openflow import LOCAL, Action
+from bothways.facts.openflow import Action
 from bothways.facts.span import Kind, Problem, Span
 from bothways.parse.openflow_ct import read_nat
 from bothways.parse.openflow_fields import FIELDS, subfield
 from bothways.parse.openflow_lex import Piece, cut, keyed
-from bothways.parse.openflow_values import FORMS, PORTS, RESERVED, number, port_number, unquoted
+from bothways.parse.openflow_outputs import controller, enqueue, output, resubmit, to_port
+from bothways.parse.openflow_values import FORMS, PORTS, number
 from bothways.parse.reading import NotModelledError, quoted
 
-__all__ = ["ActionReader"]
+__all__ = ["ActionReader", "reads_as_actions"]
 
 Args = dict[str, object]
 
@@ -59,13 +60,13 @@ class ActionReader:
     problems: list[Problem] = field(default_factory=list)
     depth: int = 0
 
-    def actions(self, text: str, column: int) -> tuple[Action, ...]:
+    def actions(self, text: str, column: int, separators: str = ",") -> tuple[Action, ...]:
         """Read a list of actions that starts at a 1-based column."""
         if self.depth >= _DEPTH:
             raise NotModelledError(f"actions are nested more than {_DEPTH} deep")
         self.depth += 1
         try:
-            return tuple(self._action(piece) for piece in cut(text, column))
+            return tuple(self._action(piece) for piece in cut(text, column, separators))
         finally:
             self.depth -= 1
 
@@ -108,65 +109,6 @@ def _numbered(key: str) -> Decode:
         return name, {key: number(value.text)}
 
     return decode
-
-
-def _to_port(text: str) -> tuple[str, Args]:
-    """The action that sends to a port: its number, its name, a reserved port or a register."""
-    if text and "[" in text and not text.startswith('"'):
-        part = subfield(text)
-        return "output", {"field": part.name, "low": part.low, "high": part.high}
-    port = port_number(text)
-    if port is None:
-        word = unquoted(text)
-        if not word:
-            raise ValueError(text)
-        return (word.lower(), {}) if word.lower() in PORTS else ("output", {"port_name": word})
-    if port == LOCAL:
-        return "output", {"port": LOCAL}
-    reserved = RESERVED.get(port & 0xFFFF) if port >> 16 in (0, 0xFFFF) else None
-    return (reserved, {}) if reserved else ("output", {"port": port})
-
-
-def _output(_reader: ActionReader, _name: str, value: Piece) -> tuple[str, Args]:
-    if "port=" not in value.text:
-        port, colon, length = (
-            value.text.partition(":") if not value.text.startswith('"') else (value.text, "", "")
-        )
-        name, args = _to_port(port.strip())
-        return name, {**args, "max_len": number(length)} if colon else args
-    options = _options(value)
-    name, args = _to_port(options["port"])
-    return name, {**args, "max_len": number(options["max_len"])} if "max_len" in options else args
-
-
-def _enqueue(_reader: ActionReader, _name: str, value: Piece) -> tuple[str, Args]:
-    port, _, queue = value.text.replace(",", ":").rpartition(":")
-    name, args = _to_port(port.strip())
-    return name, {**args, "queue": number(queue)}
-
-
-def _controller(_reader: ActionReader, name: str, value: Piece) -> tuple[str, Args]:
-    if value.text.strip().isdigit():
-        return name, {"max_len": number(value.text)}
-    options = _options(value)
-    length = number(options["max_len"]) if "max_len" in options else 0xFFFF
-    return name, {**options, "max_len": length}
-
-
-def _options(value: Piece) -> dict[str, str]:
-    pairs = (keyed(piece) for piece in cut(value.text, value.column))
-    return {name: "" if inner is None else inner.text for name, inner in pairs}
-
-
-def _resubmit(_reader: ActionReader, name: str, value: Piece) -> tuple[str, Args]:
-    parts = [part.strip() for part in value.text.split(",")]
-    args: Args = {"port": None, "table": None, "ct": "ct" in parts[2:]}
-    if parts[0] and parts[0].lower() != "in_port":
-        port = port_number(parts[0])
-        args |= {"port": port} if port is not None else {"port_name": unquoted(parts[0])}
-    if len(parts) > 1 and parts[1]:
-        args["table"] = number(parts[1])
-    return name, args
 
 
 def _set_field(_reader: ActionReader, name: str, value: Piece) -> tuple[str, Args]:
@@ -258,7 +200,7 @@ def _ct(reader: ActionReader, name: str, value: Piece) -> tuple[str, Args]:
         "alg": None,
         "exec": (),
     }
-    for piece in cut(value.text, value.column):
+    for piece in cut(value.text, value.column, ", \t"):
         word, inner = keyed(piece)
         given = inner or Piece("", piece.column)
         if word in ("commit", "force") and inner is None:
@@ -319,12 +261,12 @@ _NUMBER: Final = "a number"
 
 #: spelling, lower case -> decoder and what a good action looks like
 _ACTIONS: Final[Mapping[str, tuple[Decode, str]]] = {
-    "output": (_output, "output:PORT or output:FIELD[a..b]"),
-    "enqueue": (_enqueue, "enqueue:PORT:QUEUE"),
+    "output": (output, "output:PORT or output:FIELD[a..b]"),
+    "enqueue": (enqueue, "enqueue:PORT:QUEUE"),
     "drop": (_plain, "drop"),
-    "controller": (_controller, "CONTROLLER, CONTROLLER:bytes or controller(...)"),
+    "controller": (controller, "CONTROLLER, CONTROLLER:bytes or controller(...)"),
     "goto_table": (_numbered("table"), "goto_table:NUMBER"),
-    "resubmit": (_resubmit, "resubmit(PORT,TABLE), either may be left out"),
+    "resubmit": (resubmit, "resubmit(PORT,TABLE), either may be left out"),
     "set_field": (_set_field, "set_field:VALUE[/MASK]->FIELD"),
     "load": (_load, "load:NUMBER->FIELD[a..b], a number that fits these bits"),
     "move": (_move, "move:FIELD[a..b]->FIELD[c..d] of equal width"),
@@ -337,6 +279,7 @@ _ACTIONS: Final[Mapping[str, tuple[Decode, str]]] = {
     "mod_nw_tos": (_sets("nw_tos"), _NUMBER),
     "mod_nw_ecn": (_sets("nw_ecn"), _NUMBER),
     "mod_nw_ttl": (_sets("nw_ttl"), _NUMBER),
+    "set_nw_ttl": (_sets("nw_ttl"), _NUMBER),
     "mod_tp_src": (_sets("tp_src"), _NUMBER),
     "mod_tp_dst": (_sets("tp_dst"), _NUMBER),
     "set_tunnel": (_sets("tun_id"), _NUMBER),
@@ -372,9 +315,9 @@ _RENAMED: Final = {"strip_vlan": "pop_vlan"}
 #: actions that bothways knows of and does not follow
 _UNMODELLED: Final = frozenset(
     {
-        "bundle", "bundle_load", "check_pkt_larger", "debug_recirc", "debug_slow", "dec_mpls_ttl", "dec_nsh_ttl",
-        "decap", "delete_field", "encap", "multipath", "pop_mpls", "pop_pbb", "push_mpls", "push_pbb",
-        "set_mpls_bos", "set_mpls_label", "set_mpls_tc", "set_mpls_ttl", "unroll_xlate",
+        "bundle", "bundle_load", "check_pkt_larger", "debug_recirc", "debug_slow", "dec_mpls_ttl",
+        "dec_nsh_ttl", "decap", "delete_field", "encap", "multipath", "pop_mpls", "pop_pbb", "push_mpls",
+        "push_pbb", "set_mpls_bos", "set_mpls_label", "set_mpls_tc", "set_mpls_ttl", "unroll_xlate",
     }
 )  # fmt: skip
 
@@ -392,11 +335,17 @@ def _reader_of(word: str, value: Piece | None) -> tuple[str, Decode | None, str]
     return name, None, ""
 
 
+def reads_as_actions(text: str) -> bool:
+    """True if every word of *text* is an action with its own name, as ``controller(pause) resubmit(,2)``."""
+    names = [keyed(piece)[0].lower() for piece in cut(text, 1, ", \t")]
+    return bool(names) and all(name in _ACTIONS or name in _UNMODELLED for name in names)
+
+
 def _bare(word: str) -> Decode:
     def decode(_reader: ActionReader, _name: str, value: Piece) -> tuple[str, Args]:
         if not word:
             raise ValueError(value.text)
-        name, args = _to_port(word)
+        name, args = to_port(word)
         return name, {**args, "max_len": number(value.text)} if value.text else args
 
     return decode

@@ -44,6 +44,8 @@ def _range(text: str) -> dict[str, object]:
     low, _, high = addresses.partition("-")
     first: IPAddress = address(low)
     args: dict[str, object] = {"low": first, "high": address(high) if high else first}
+    if first.is_unspecified and not high:
+        args = {}  # a switch takes it as no address at all
     if ports:
         start, _, end = ports.partition("-")
         args |= {"low_port": number(start), "high_port": number(end or start)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Piece", "cut", "end_of_actions", "keyed"]
+__all__ = ["Piece", "assigned", "cut", "end_of_actions", "keyed"]
 
 _OPEN = "([{"
 _CLOSE = ")]}"
@@ -74,6 +74,19 @@ def end_of_actions(text: str) -> int:
             depth = max(0, depth - 1)
         last = char
     return len(text)
+
+
+def assigned(text: str) -> tuple[str, bool, str]:
+    """
+    Name, whether it has a value, and value of ``nw_dst=10.0.0.1``; ``ovs-ofctl`` also writes ``cookie:0x1``.
+
+    >>> assigned("dl_src=52:54:00:00:00:01")
+    ('dl_src', True, '52:54:00:00:00:01')
+    """
+    name, equals, value = text.partition("=")
+    if not equals:
+        name, equals, value = text.partition(":")
+    return name.strip(), bool(equals), value.strip()
 
 
 def keyed(piece: Piece) -> tuple[str, Piece | None]:

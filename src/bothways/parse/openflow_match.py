@@ -18,7 +18,7 @@ from bothways.facts.openflow import Term
 from bothways.facts.packet import ETH_ARP, ETH_IP, ETH_IP6
 from bothways.facts.span import Kind, Problem, Span
 from bothways.parse.openflow_fields import field_named, subfield
-from bothways.parse.openflow_lex import Piece
+from bothways.parse.openflow_lex import Piece, assigned
 from bothways.parse.openflow_values import FORMS, number, unquoted
 from bothways.parse.reading import quoted
 
@@ -57,9 +57,9 @@ def _dl_vlan(text: str) -> tuple[int, int]:
     vid = number(text)
     if vid == _NO_VLAN:
         return 0, 0xFFFF
-    if vid > 0xFFF:  # noqa: PLR2004 - twelve bits
+    if vid > _NO_VLAN:
         raise ValueError(text)
-    return _VLAN_PRESENT | vid, _VLAN_PRESENT | 0xFFF
+    return _VLAN_PRESENT | vid & 0xFFF, _VLAN_PRESENT | 0xFFF  # a switch looks at twelve bits only
 
 
 def _vlan_vid(text: str) -> tuple[int, int]:
@@ -127,7 +127,7 @@ def _term(piece: Piece, line: Span) -> tuple[list[Term], Problem | None]:
     shorthand = SHORTHANDS.get(text.lower())
     if shorthand is not None:
         return [Term(name, value, None, text, piece.column) for name, value in shorthand], None
-    name, equals, value = (part.strip() for part in text.partition("="))
+    name, equals, value = assigned(text)
     place = replace(line, column=piece.column)
     if not equals:
         return [_kept(name, piece)], Problem(

@@ -20,7 +20,8 @@ from bothways.parse.reading import Reading, lines, quoted
 __all__ = ["parse_ports"]
 
 _PORT: Final = re.compile(r'\s+(?P<number>[^\s()]+)\((?P<name>"[^"]*"|[^)]*)\):\s*addr:(?P<mac>\S*)\s*\Z')
-_WORDS: Final = re.compile(r"\s+(?P<key>config|state):\s*(?P<words>.*?)\s*\Z")
+_PORTLIKE: Final = re.compile(r"\s+[^\s(]+\(.*\):")
+_WORDS: Final = re.compile(r"\s+(?P<key>config|state):(?P<words>.*)")
 
 
 def parse_ports(text: str, *, file: str, read_at: float | None = None) -> Parsed[Port]:
@@ -38,8 +39,8 @@ def parse_ports(text: str, *, file: str, read_at: float | None = None) -> Parsed
             number = port_number(found["number"])
             reading.rows.append(Port(unquoted(found["name"]), number, line, mac=address))
         elif words is not None and reading.rows:
-            reading.rows[-1] = _with_words(reading.rows[-1], words["key"], words["words"])
-        elif re.match(r"\s+\S+\(.*\):", line.text):
+            reading.rows[-1] = _with_words(reading.rows[-1], words["key"], words["words"].strip())
+        elif _PORTLIKE.match(line.text):
             reading.malformed(
                 line, f"cannot read the port {quoted(line.text)}", "expected ` 8(name): addr:MAC`"
             )

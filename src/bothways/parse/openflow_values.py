@@ -74,7 +74,8 @@ def number(text: str) -> int:
     text = text.strip()
     if len(text) > _LIMIT or not text.isascii() or not text[:1].isdigit() or "_" in text:
         raise ValueError(text)
-    return int(text, 16 if text[:2].lower() == "0x" else 10)
+    # A bare `0x` is zero to C, and some sites print it.
+    return int(text[2:] or "0", 16) if text[:2].lower() == "0x" else int(text, 10)
 
 
 def port_number(text: str) -> int | None:
@@ -168,7 +169,7 @@ def _port(text: str, width: int) -> Decoded:
 
 
 def _action_set_port(text: str, width: int) -> Decoded:
-    return (0xFFF7, None) if text == "unset" else _port(text, width)
+    return (0xFFF7, None) if text.lower() == "unset" else _port(text, width)
 
 
 #: form -> decoder and what a good value looks like

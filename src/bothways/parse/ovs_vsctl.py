@@ -24,7 +24,7 @@ from bothways.parse.reading import Reading, lines, quoted
 
 __all__ = ["parse_vsctl_show"]
 
-_LINE: Final = re.compile(r"(?P<indent>\s*)(?P<key>[A-Za-z_]\w*):?(?:\s+(?P<value>.*?))?\s*\Z")
+_LINE: Final = re.compile(r"(?P<indent>\s*)(?P<key>[A-Za-z_]\w*):?(?P<value>\s.*)?\Z")
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 _RECORDS: Final = ("Bridge", "Port", "Interface")
 #: records that stand beside bridges and ports
@@ -68,7 +68,7 @@ def parse_vsctl_show(text: str, *, file: str, read_at: float | None = None) -> P
 def _take(
     found: re.Match[str], line: Span, bridges: list[_Record], path: list[_Record], reading: Reading[Bridge]
 ) -> None:
-    indent, key, value = len(found["indent"].expandtabs()), found["key"], found["value"] or ""
+    indent, key, value = len(found["indent"].expandtabs()), found["key"], (found["value"] or "").strip()
     while path and path[-1].indent >= indent:
         path.pop()
     if key in _RECORDS or key in _OTHER:

@@ -7,19 +7,24 @@ at ``\n`` only, as an editor counts them; other separators that Python knows sta
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from bothways.facts.parsed import Parsed
 from bothways.facts.span import Kind, Problem, Span
 
-__all__ = ["NotModelledError", "Reading", "lines", "quoted"]
+__all__ = ["NotModelledError", "Reading", "is_prompt", "lines", "quoted"]
 
 Row = TypeVar("Row")
 
 #: Longest piece of evidence that a message quotes; the span holds the whole line.
 _QUOTE = 80
+
+
+#: ``root@host1:~# ip addr``, ``[root@host1 ~]# ip addr``, ``$ ip addr``; bounded, lines may be long.
+_PROMPT: Final = re.compile(r"\s{0,40}(?:\[?[\w.-]{1,64}@[\w.-]{1,255}[^#$>%\n]{0,300}[#$>%]|[#$](?:\s|\Z))")
 
 
 class NotModelledError(ValueError):
@@ -30,6 +35,11 @@ def lines(text: str, *, file: str, read_at: float | None = None) -> Iterator[Spa
     """Every line of a text as a span; ``span.text`` is the line without its end."""
     for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
         yield Span(file, line=number, text=line.removesuffix("\r"), read_at=read_at)
+
+
+def is_prompt(line: str) -> bool:
+    """Whether a line is the prompt of a shell, as pasted terminals begin with one."""
+    return _PROMPT.match(line) is not None
 
 
 def quoted(text: str) -> str:

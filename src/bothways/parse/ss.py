@@ -9,6 +9,7 @@ state was. Details (``-i``, ``-m``) follow on indented lines. Sockets that carry
 from __future__ import annotations
 
 import re
+from ipaddress import IPv6Address
 from typing import Final
 
 from bothways.facts.address import Endpoint, address
@@ -16,7 +17,7 @@ from bothways.facts.parsed import Parsed
 from bothways.facts.socket import Socket
 from bothways.facts.span import Span
 from bothways.parse.ports import port_number
-from bothways.parse.reading import Reading, lines, quoted
+from bothways.parse.reading import Reading, is_prompt, lines, quoted
 
 __all__ = ["parse_ss"]
 
@@ -30,7 +31,6 @@ _ELSEWHERE: Final = frozenset(
 )
 _HEADER: Final = re.compile(r"(?:Netid|State|Recv-Q)\s.*Address:Port")
 _PROCESS: Final = re.compile(r"users:\((.*)\)")
-_PROMPT: Final = re.compile(r"\S+@\S+[:~].*[#$]|#")
 
 
 def parse_ss(text: str, *, file: str, read_at: float | None = None) -> Parsed[Socket]:
@@ -41,7 +41,8 @@ def parse_ss(text: str, *, file: str, read_at: float | None = None) -> Parsed[So
     old_style = re.search(r"(?m)\s:::\S", text) is not None
     for span in lines(text, file=file, read_at=read_at):
         line = span.text
-        if not line.strip() or line[0].isspace() or _HEADER.match(line) or _PROMPT.match(line):
+        silent = not line.strip() or line[0].isspace() or line[0] == "#"
+        if silent or _HEADER.match(line) or is_prompt(line):
             reading.skip()
             continue
         try:
@@ -92,6 +93,8 @@ def _end(text: str, *, old_style: bool) -> tuple[Endpoint | None, int | None, st
     if bare in ("*", ""):
         return None, port, device or None, 4 if old_style else None
     held = address(bare)
+    if isinstance(held, IPv6Address) and held.ipv4_mapped is not None:
+        held = held.ipv4_mapped  # a socket of both families that speaks IPv4
     if held.is_unspecified:
         family = None if old_style and not host.startswith("[") else held.version
         return None, port, device or None, family

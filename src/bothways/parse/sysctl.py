@@ -17,8 +17,8 @@ from bothways.parse.reading import Reading, lines, quoted
 
 __all__ = ["parse_sysctl"]
 
-_ROW: Final = re.compile(r"\s*-?(?P<name>[^\s=:#;]+(?:[^\s=#;]*[^\s=:#;])?)\s*=\s*(?P<value>.*?)\s*\Z")
-_PROC: Final = re.compile(r"\s*/proc/sys/(?P<name>[^\s=]+?)\s*[:=]\s*(?P<value>.*?)\s*\Z")
+_ROW: Final = re.compile(r"-?(?P<name>(?!:)[^\s=#;]+(?<!:))\s*=(?P<value>.*)\Z")
+_PROC: Final = re.compile(r"/proc/sys/(?P<name>[^\s=:]+)\s*[:=](?P<value>.*)\Z")
 _NOISE: Final = re.compile(r"\s*(?:$|[#;]|sysctl:)")
 
 
@@ -29,9 +29,10 @@ def parse_sysctl(text: str, *, file: str, read_at: float | None = None) -> Parse
         if _NOISE.match(span.text):
             reading.skip()
             continue
-        row = _PROC.match(span.text) or _ROW.match(span.text)
+        line = span.text.strip()
+        row = _PROC.match(line) or _ROW.match(line)
         if row is None:
             reading.malformed(span, f"expected `name = value`, found {quoted(span.text)}")
         else:
-            reading.rows.append(Sysctl(row["name"].replace("/", "."), row["value"], span))
+            reading.rows.append(Sysctl(row["name"].replace("/", "."), row["value"].strip(), span))
     return reading.done()

@@ -4,7 +4,9 @@ A diagnosis or a prediction as people and programs read it.
 ================ ====================================================================
 json             ``bothways/diagnosis/1``, the contract with programs
 prediction_json  ``bothways/prediction/1``
+whatif_json      ``bothways/whatif/1``
 text             the verdict for a terminal
+whatif_text      a change walked, for a terminal
 prediction_text  every outcome, packet by packet, for a terminal
 paper            the sheet that both are set on: headings, indents, quoted evidence
 html             one self-contained page for a ticket

@@ -16,7 +16,7 @@ from typing import Final
 from bothways.facts.diagnosis import Ladder, Rung
 from bothways.facts.sighting import Sighting, Tap
 
-__all__ = ["Columns", "arrange", "passages", "seat"]
+__all__ = ["Columns", "arrange", "follow", "passages", "seat"]
 
 ANY: Final = "any"
 
@@ -75,6 +75,12 @@ def arrange(ladder: Ladder) -> Columns:
         if tap not in order and tap not in devices:
             order.append(tap)
     return Columns(tuple(order), {tap: tuple(found) for tap, found in devices.items()})
+
+
+def follow(leader: Columns, columns: Columns) -> Columns:
+    """Return the leader's columns, with those that only *columns* has behind them."""
+    rest = tuple(tap for tap in columns.order if tap not in leader.order and tap not in leader.devices)
+    return Columns((*leader.order, *rest), {**columns.devices, **leader.devices})
 
 
 def _same(one: Sighting, two: Sighting) -> bool:

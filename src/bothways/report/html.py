@@ -7,77 +7,61 @@ the browser, so that not even a name out of a hostile dump could.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from bothways.facts.diagnosis import Diagnosis, Evidence, Status
-from bothways.facts.span import Span
+from bothways.facts.diagnosis import Diagnosis, Remedy, Status
 from bothways.report.ladder import draw
+from bothways.report.quote import Quotes
 from bothways.report.text import headline
+from bothways.report.ways import lay_out
 from bothways.report.words import (
-    age,
+    ELLIPSIS,
     author_basis,
     author_sentence,
     author_verb,
     plain,
     problem_line,
     question_words,
-    shorten,
     tolerance,
 )
 
-__all__ = ["Quote", "render_html"]
+__all__ = ["render_html"]
 
 TEMPLATE: Final = "diagnosis.html.j2"
-#: a line longer than this is folded; a dump printed as one line of JSON would fill the page
-LONGEST_QUOTE: Final = 600
-#: what ends the part of a line that a column points at
-_ENDS: Final = " ,;\t\"'"
+#: a name's long tail that tells a reader nothing: a UUID
+_UUID: Final = re.compile(r"\b([0-9a-f]{8})-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
+_VERDICTS: Final = ("works", "depends", "fails")
 
-
-@dataclass(frozen=True, slots=True)
-class Quote:
-    """
-    One quoted line or frame.
-
-    :param anchor: id of the first quotation of this place on the page.
-    :param before: the line up to what matters; *mark* is what matters, *after* the rest.
-    :param folded: the shortened line if the whole one is too long to stand open, else "".
-    :param again: True if the same place was quoted further up.
-    """
-
-    anchor: str
-    place: str
-    age: str
-    before: str
-    mark: str
-    after: str
-    folded: str
-    again: bool
-
-
-@dataclass(slots=True)
-class _Quotes:
-    """Numbers the places of one page in the order in which it quotes them."""
-
-    anchors: dict[Span, str] = field(default_factory=dict)
-
-    def __call__(self, evidence: Evidence) -> Quote:
-        """Return the quotation of one piece of evidence."""
-        span = evidence.span
-        again = span in self.anchors
-        anchor = self.anchors.setdefault(span, f"e{len(self.anchors) + 1}")
-        before, mark, after = _marked(span)
-        folded = shorten(span.text, LONGEST_QUOTE // 2, span.column) if len(span.text) > LONGEST_QUOTE else ""
-        return Quote(anchor, plain(str(span)), age(evidence), before, mark, after, folded, again)
-
-    def of_span(self, span: Span) -> Quote:
-        """Return the quotation of a place whose age is unknown."""
-        return self(Evidence(span))
+#: id of a section -> how the table of contents calls it, and whether the page has it
+_SECTIONS: Final[Mapping[str, tuple[str, Callable[[Diagnosis], object]]]] = {
+    "ways": ("The way", lambda d: any(path.stops for path in d.paths)),
+    "ladder": ("Packets", lambda d: d.ladder.rungs),
+    "symptoms": ("What was felt", lambda d: d.symptoms),
+    "chain": ("Why", lambda d: d.chain),
+    "culprits": ("Culprits", lambda d: d.culprits),
+    "remedies": ("Repairs", lambda d: d.remedies),
+    "outcomes": ("Outcomes", lambda d: d.outcomes),
+    "also": ("Also wrong", lambda d: d.also),
+    "latent": ("Latent", lambda d: d.latent),
+    "refuted": ("Ruled out", lambda d: d.ruled_out),
+    "assumptions": ("Taken for granted", lambda d: d.assumptions),
+    "unknown": ("Not known", lambda d: d.unknown),
+    "next": ("To know more", lambda d: d.next),
+    "clocks": ("Clocks", lambda d: d.clocks),
+    "others": ("Other connections", lambda d: d.others),
+    "account": (
+        "Coverage",
+        lambda d: d.accounted.packets or d.accounted.unexplained or d.problems,
+    ),
+}
+#: what comes first where nothing is decided
+_FIRST: Final = ("unknown", "next")
 
 
 def render_html(diagnosis: Diagnosis, *, version: str = "") -> str:
@@ -86,19 +70,40 @@ def render_html(diagnosis: Diagnosis, *, version: str = "") -> str:
 
     :param version: of bothways, for the page's foot.
     """
-    quotes = _Quotes()
+    quotes = Quotes(diagnosis)
     return _template().render(
         diagnosis=diagnosis,
         status=str(diagnosis.status),
         undecided=diagnosis.status is Status.UNDETERMINED,
         headline=headline(diagnosis),
         question=question_words(diagnosis.question),
+        sections=tuple(_sections(diagnosis)),
+        ways=lay_out(diagnosis.paths, diagnosis.authors, diagnosis.culprits),
         drawing=draw(diagnosis.ladder, diagnosis.authors),
+        healthy=draw(diagnosis.healthy, beside=diagnosis.ladder),
+        remedies=_by_verdict(diagnosis.remedies),
         problems=[problem_line(problem) for problem in diagnosis.problems],
         quote=quotes,
         quote_span=quotes.of_span,
         version=version,
     )
+
+
+def _sections(diagnosis: Diagnosis) -> Iterator[tuple[str, str]]:
+    """Tell the sections that the page has, in its order."""
+    first = _FIRST if diagnosis.status is Status.UNDETERMINED else ()
+    for anchor in (*first, *(each for each in _SECTIONS if each not in first)):
+        title, has = _SECTIONS[anchor]
+        if has(diagnosis):
+            yield anchor, title
+
+
+def _by_verdict(remedies: tuple[Remedy, ...]) -> Mapping[str, list[Remedy]]:
+    """Group remedies; a verdict of another kind stands with those that do not help."""
+    groups: dict[str, list[Remedy]] = {verdict: [] for verdict in _VERDICTS}
+    for remedy in remedies:
+        groups[remedy.verdict if remedy.verdict in groups else _VERDICTS[-1]].append(remedy)
+    return groups
 
 
 @cache
@@ -116,6 +121,7 @@ def _template() -> Template:
     environment.filters["author"] = author_sentence
     environment.filters["author_verb"] = lambda author: author_verb(author.what)
     environment.filters["author_basis"] = author_basis
+    environment.filters["brief"] = _brief
     return environment.get_template(TEMPLATE)
 
 
@@ -124,11 +130,7 @@ def _shown(value: object) -> object:
     return value if isinstance(value, Markup) else plain(str(value))
 
 
-def _marked(span: Span) -> tuple[str, str, str]:
-    """Split a line around the part that its column points at."""
-    text = span.text
-    if span.column is None or not 0 < span.column <= len(text):
-        return plain(text.strip()), "", ""
-    start = span.column - 1
-    end = min((place for mark in _ENDS if (place := text.find(mark, start + 1)) > 0), default=len(text))
-    return plain(text[:start].lstrip()), plain(text[start:end]), plain(text[end:].rstrip())
+def _brief(text: str) -> Markup:
+    """Shorten the UUIDs in a sentence; quotations and commands keep them whole."""
+    safe = str(escape(plain(text)))
+    return Markup(_UUID.sub(rf'<abbr title="\g<0>">\1{ELLIPSIS}</abbr>', safe))  # noqa: S704 (escaped above)

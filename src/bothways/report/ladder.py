@@ -19,7 +19,7 @@ from bothways.facts.diagnosis import Author, Ladder, Rung
 from bothways.facts.packet import Flag, Packet
 from bothways.facts.sighting import Sighting, Tap
 from bothways.facts.span import Span
-from bothways.report.columns import Columns, arrange, passages, seat
+from bothways.report.columns import Columns, arrange, follow, passages, seat
 from bothways.report.words import milliseconds, plain, shorten_name
 
 __all__ = ["Arrow", "Block", "Column", "Dot", "Drawing", "Gap", "draw"]
@@ -27,7 +27,7 @@ __all__ = ["Arrow", "Block", "Column", "Dot", "Drawing", "Gap", "draw"]
 #: left margin: the packet's name and addresses, then the times
 GUTTER: Final = 268
 TIMES: Final = 258
-HEADER: Final = 74
+HEADER: Final = 80
 STEP: Final = 18
 TOP: Final = 24
 BOTTOM: Final = 16
@@ -35,9 +35,13 @@ SHORTEST_BLOCK: Final = 84
 NOTE: Final = 15
 #: what one letter of the small monospaced labels takes
 LETTER: Final = 6.1
-#: up to so many columns -> (from one to the next, letters of a name); more are set as close as it goes
-PITCHES: Final = {7: (138, 18), 9: (112, 18)}
-CLOSEST: Final = (96, 15)
+#: up to so many columns -> (from one to the next, letters of a host or namespace); more stand closest
+PITCHES: Final = {7: (138, 18), 9: (112, 16)}
+CLOSEST: Final = (88, 13)
+#: letters of a device; where two neighbours are longer than a column is wide, every other one stands lower
+DEVICE_LENGTH: Final = 18
+DEVICE_Y: Final = 53
+LOWER: Final = 14
 NAME_LENGTH: Final = 22
 LABEL_LENGTH: Final = 30
 #: letters of a note beside the times
@@ -47,9 +51,14 @@ HEAD: Final = 7
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One tap. *author* marks the one where the RST was made."""
+    """
+    One tap. *author* marks the one where the RST was made.
+
+    :param device_y: where the device's name stands.
+    """
 
     x: int
+    device_y: int
     host: str
     netns: str
     device: str
@@ -121,7 +130,11 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """The whole ladder."""
+    """
+    The whole ladder.
+
+    :param timed: False if the model drew it: its packets have no times.
+    """
 
     width: int
     height: int
@@ -129,11 +142,16 @@ class Drawing:
     blocks: tuple[Block, ...]
     times_x: int = TIMES
     header: int = HEADER
+    timed: bool = True
 
 
-def draw(ladder: Ladder, authors: Sequence[Author] = ()) -> Drawing:
-    """Place every tap, sighting and gap."""
-    columns = arrange(ladder)
+def draw(ladder: Ladder, authors: Sequence[Author] = (), *, beside: Ladder | None = None) -> Drawing:
+    """
+    Place every tap, sighting and gap.
+
+    :param beside: the ladder whose columns are taken over, so that both can be compared.
+    """
+    columns = arrange(ladder) if beside is None else follow(arrange(beside), arrange(ladder))
     taps = columns.order
     pitch, letters = next((PITCHES[most] for most in PITCHES if len(taps) <= most), CLOSEST)
     places = {tap: GUTTER + pitch // 2 + pitch * number for number, tap in enumerate(taps)}
@@ -154,7 +172,14 @@ def draw(ladder: Ladder, authors: Sequence[Author] = ()) -> Drawing:
     ]
     width = max([GUTTER + pitch * len(taps), *labelled]) + 8
     return Drawing(
-        width, y + 8, tuple(_column(tap, x, letters, authors) for tap, x in places.items()), tuple(blocks)
+        width,
+        y + 8,
+        tuple(
+            _column(tap, x, letters, authors, lower=pitch == CLOSEST[0] and number % 2 == 1)
+            for number, (tap, x) in enumerate(places.items())
+        ),
+        tuple(blocks),
+        timed=not ladder.supposed,
     )
 
 
@@ -163,15 +188,16 @@ def _times(rung: Rung) -> list[int]:
     return [sighting.time_ns if moment is None else moment for sighting, moment in pairs]
 
 
-def _column(tap: Tap, x: int, letters: int, authors: Sequence[Author]) -> Column:
+def _column(tap: Tap, x: int, letters: int, authors: Sequence[Author], *, lower: bool) -> Column:
     here = (tap.host, tap.netns, tap.device)
     author = any((each.host, each.netns, each.device) == here for each in authors)
     netns = "" if tap.netns == "root" else shorten_name(tap.netns, letters - 1)
     return Column(
         x,
+        DEVICE_Y + LOWER * lower,
         shorten_name(tap.host, letters - 1),
         netns,
-        shorten_name(tap.device, letters),
+        shorten_name(tap.device, DEVICE_LENGTH),
         plain(str(tap)),
         author,
     )
@@ -244,7 +270,7 @@ class _Pen:
             label_x, label_y, anchor = x + 9, y + 14, "start"
         else:
             label_x, label_y, anchor = (x - 9, y - 5, "end") if left else (x + 9, y - 5, "start")
-        titles = [f"{s.tap} at {self._time(at)} ms: {s.packet} ({s.span})" for s, at in passage]
+        titles = [_title(s, self._time(at)) for s, at in passage]
         title = plain("; ".join(titles))
         return Dot(x, y, self._time(moment), title, " ".join(words), label_x, label_y, anchor, author)
 
@@ -291,6 +317,12 @@ class _Pen:
                 return passed[-1]
         here = self.places[tap]
         return min(seen, key=lambda each: abs(self.places[each] - here), default=None)
+
+
+def _title(sighting: Sighting, time: str) -> str:
+    if not sighting.span.file:
+        return f"{sighting.tap}: {sighting.packet} (predicted)"
+    return f"{sighting.tap} at {time} ms: {sighting.packet} ({sighting.span})"
 
 
 def _arrow(x1: int, y1: int, x2: int, y2: int) -> Arrow:

@@ -40,7 +40,7 @@ def assert_refused(result: Result, code: int, *said: str) -> None:
         (["what"], ["no verb `what`", "`bothways --help`"]),
         ([INCIDENT], ["a verb is expected before", f"`bothways diagnose {INCIDENT}`"]),
         (["--colour"], ["no such option '--colour'", "`bothways --help`"]),
-        (["diagnose"], ["missing argument 'BUNDLE'", "`bothways diagnose --help`"]),
+        (["diagnose"], ["missing argument 'BUNDLE", "`bothways diagnose --help`"]),
         (["diagnose", INCIDENT, "--htm"], ["no such option '--htm'"]),
         (["diagnose", INCIDENT, "--html"], ["option '--html' requires an argument"]),
         (["predict", INCIDENT, "--html", "x"], ["no such option '--html'", "`bothways predict --help`"]),
@@ -48,7 +48,6 @@ def assert_refused(result: Result, code: int, *said: str) -> None:
         (["diagnose", INCIDENT, "nonsense"], ["`nonsense` is not a flow, expected PROTOCOL SOURCE"]),
         (["diagnose", INCIDENT, ""], ["`` is not a flow"]),
         (["diagnose", INCIDENT, "tcp", "192.0.2.1"], ["`tcp 192.0.2.1` is not a flow", "in quotes"]),
-        (["diagnose", INCIDENT, INCIDENT], ["is not a flow"]),
         (["diagnose", INCIDENT, "tcp a > 192.0.2.2:22"], ["`a` is not an IP address", "not resolved"]),
         (["diagnose", INCIDENT, "tcp 192.0.2.1 > 192.0.2.2"], ["192.0.2.2 has no port"]),
         (["diagnose", INCIDENT, "tcp 192.0.2.1 > 192.0.2.2:70000"], ["70000", "0 to 65535"]),
@@ -103,15 +102,39 @@ def test_a_broken_manifest(tmp_path: Path, verb: str, manifest: str | bytes, sai
 
 @pytest.mark.parametrize("verb", ["diagnose", "predict"])
 def test_what_is_no_bundle(tmp_path: Path, verb: str) -> None:
-    file, empty = tmp_path / "a.pcap", tmp_path / "empty"
-    file.write_text("")
+    file, empty = tmp_path / "a.txt", tmp_path / "empty"
+    file.write_text("no evidence")
     empty.mkdir()
     (tmp_path / "case.tar.gz").write_text("")
 
     assert_refused(run(verb, str(tmp_path / "nope")), COULD_NOT_RUN, "does not exist", "a bundle is a folder")
-    assert_refused(run(verb, str(file)), COULD_NOT_RUN, "is a file", "a bundle is a folder")
+    assert_refused(run(verb, INCIDENT, INCIDENT), COULD_NOT_RUN, "is a bundle of its own", "name it alone")
+    assert_refused(run(verb, str(file)), COULD_NOT_RUN, "no evidence was found", "expected captures")
     assert_refused(run(verb, str(empty)), COULD_NOT_RUN, "holds no evidence", "docs/reference/bundle.md")
-    assert_refused(run(verb, str(tmp_path / "case.tar.gz")), COULD_NOT_RUN, "unpack the archive")
+    assert_refused(run(verb, str(tmp_path / "case.tar.gz")), COULD_NOT_RUN, "case.tar.gz")
+
+
+def test_files_and_the_flow_behind_them_are_told_apart(tmp_path: Path) -> None:
+    ticket = str(Path(INCIDENT).parent / "incident-transcript.txt")
+    more = tmp_path / "more.txt"
+    more.write_text("root@host9:~# uname -r\n6.1.0\n")
+
+    assert run("diagnose", ticket, str(more), "tcp 192.168.111.210 > 192.168.111.223:22").exit_code == 1
+    assert run("diagnose", ticket, "tcp", "192.168.111.210", ">", "192.168.111.223:22").exit_code == 1
+    assert_refused(run("diagnose", ticket, "nope.pcap"), COULD_NOT_RUN, "`nope.pcap` does not exist")
+
+
+def test_a_place_that_nothing_tells_is_asked_for_with_the_option(tmp_path: Path) -> None:
+    for name in ("one.txt", "two.txt"):
+        (tmp_path / name).write_text("2: eth0: <UP> mtu 1500 qdisc noqueue\n")
+    one, two = (str(tmp_path / name) for name in ("one.txt", "two.txt"))
+    result = run("diagnose", one, two)
+
+    assert_refused(
+        result, COULD_NOT_RUN, "nothing says where", f"--place HOST/NETNS={one} --place HOST/NETNS={two}"
+    )
+    assert run("diagnose", one, two, "--place", f"a={one}", "--place", f"a/q={two}").exit_code == 3
+    assert_refused(run("diagnose", one, "--tap", "x"), COULD_NOT_RUN, "`--tap x` is not a place")
 
 
 def test_a_flow_in_the_place_of_the_bundle_is_recognised() -> None:

@@ -20,17 +20,21 @@ from bothways.facts.change import (
     IptablesEdit,
     LinkEdit,
     NeighbourEdit,
+    NftEdit,
     PlacedChange,
     PortEdit,
     RouteEdit,
     RoutingRuleEdit,
     SysctlEdit,
 )
+from bothways.facts.device import Device
 from bothways.facts.snapshot import Host, Netns, Snapshot
-from bothways.model.change.devices import change_address, change_link, change_sysctl, without_device
+from bothways.model.change.devices import change_address, change_link, without_device
 from bothways.model.change.netfilter import change_iptables
+from bothways.model.change.nft import change_nft
 from bothways.model.change.refusal import NothingToChangeError
 from bothways.model.change.switch import change_flow, change_port
+from bothways.model.change.sysctls import change_sysctl, evaluated
 from bothways.model.change.tables import (
     change_conntrack,
     change_neighbour,
@@ -50,12 +54,14 @@ class Applied:
 
     :param host: where it was made, *netns* in which namespace ("" for the switch).
     :param notes: what went with it, one sentence each.
+    :param unknown: what of the change the model does not know, one sentence each.
     """
 
     snapshot: Snapshot
     host: str
     netns: str
     notes: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
 
 
 def apply_change(snapshot: Snapshot, change: PlacedChange) -> Applied:
@@ -114,6 +120,7 @@ def _nowhere(snapshot: Snapshot, change: PlacedChange) -> NothingToChangeError:
 
 def _apply_at(snapshot: Snapshot, change: PlacedChange, host: Host, netns: str) -> Applied:
     notes: list[str] = []
+    unknown: list[str] = []
     for edit in change.edits:
         host = snapshot.hosts[host.name]
         if isinstance(edit, FlowEdit | PortEdit):
@@ -124,8 +131,36 @@ def _apply_at(snapshot: Snapshot, change: PlacedChange, host: Host, netns: str) 
             new = _CHANGES[type(edit)](old, edit, change.command)
             snapshot = _with_netns(snapshot, host, new)
             gone = _macs(old) - _macs(new)
+            if isinstance(edit, LinkEdit) and edit.act is Act.DELETE:
+                snapshot, peers = _without_peer(snapshot, old, edit.device)
+                notes += [
+                    f"{at.label}:{device.name}, the other end of the veth pair, goes too"
+                    for at, device in peers
+                ]
+                gone |= {device.mac for _, device in peers}
             snapshot = _forget_stations(snapshot, gone)
-    return Applied(snapshot, host.name, netns, tuple(notes))
+            if isinstance(edit, SysctlEdit) and not evaluated(edit.name):
+                unknown.append(f"what {edit.name} does to packets: it is not modelled, the walk is as before")
+    return Applied(snapshot, host.name, netns, tuple(notes), tuple(unknown))
+
+
+def _without_peer(
+    snapshot: Snapshot, netns: Netns, name: str
+) -> tuple[Snapshot, tuple[tuple[Netns, Device], ...]]:
+    """Without the other end of a veth pair, if the dumps of the host name one device that can be it."""
+    gone = netns.device(name)
+    if gone is None or gone.kind != "veth" or gone.link is None:
+        return snapshot, ()
+    host = snapshot.hosts[netns.host]
+    peers = tuple(
+        (other, device)
+        for other in host.netns.values()
+        for device in other.devices or ()
+        if device.kind == "veth" and (device.index, device.link) == (gone.link, gone.index)
+    )
+    if len(peers) != 1:
+        return snapshot, ()
+    return _with_netns(snapshot, host, without_device(peers[0][0], peers[0][1].name)), peers
 
 
 def _switch(
@@ -184,5 +219,6 @@ _CHANGES: Final[Mapping[type, _Change]] = {
     RoutingRuleEdit: lambda netns, edit, _: change_routing_rule(netns, cast("RoutingRuleEdit", edit)),
     NeighbourEdit: lambda netns, edit, _: change_neighbour(netns, cast("NeighbourEdit", edit)),
     IptablesEdit: lambda netns, edit, _: change_iptables(netns, cast("IptablesEdit", edit)),
+    NftEdit: lambda netns, edit, _: change_nft(netns, cast("NftEdit", edit)),
     ConntrackEdit: lambda netns, edit, _: change_conntrack(netns, cast("ConntrackEdit", edit)),
 }

@@ -1,39 +1,41 @@
 """
-Devices, addresses and sysctls of a namespace after a change.
+Devices and addresses of a namespace after a change.
 
-An address that goes takes its local route with it, and the connected route of its prefix if it was the last
-one of that prefix on the device (``net/ipv4/fib_frontend.c``, ``fib_del_ifaddr``). A device that goes
-takes its routes and neighbours too.
+An address comes with a local, a broadcast and a connected route, and takes them with it if no other address
+of the device makes the same ones (``net/ipv4/fib_frontend.c``, ``fib_add_ifaddr``, ``fib_del_ifaddr``). With
+it goes every route that prefers it as source, its secondaries unless ``promote_secondaries`` is set
+(``net/ipv4/devinet.c``, ``__inet_del_ifa``), and with the last one of a device all routes by the device. A
+device that goes takes its routes and neighbours too; one that goes down keeps its local routes only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from bothways.facts.address import IPAddress, network
-from bothways.facts.change import Act, AddressEdit, LinkEdit, SysctlEdit
+from bothways.facts.address import IPAddress, IPNetwork, network
+from bothways.facts.change import Act, AddressEdit, LinkEdit
 from bothways.facts.device import Device, InterfaceAddress
-from bothways.facts.dump import Dump
-from bothways.facts.route import NextHop, Route
-from bothways.facts.snapshot import Netns, Sysctl
+from bothways.facts.route import Route
+from bothways.facts.snapshot import Netns
 from bothways.facts.span import Span
 from bothways.model.change.refusal import NothingToChangeError
+from bothways.model.linux.addresses import connected_routes, local_routes
+from bothways.model.linux.settings import Settings
 
-__all__ = ["change_address", "change_link", "change_sysctl", "without_device"]
+__all__ = ["change_address", "change_link", "without_device"]
 
-
-def change_sysctl(netns: Netns, edit: SysctlEdit, command: str) -> Netns:
-    """Set a kernel parameter, whether or not the dump showed its old value."""
-    row = Sysctl(edit.name, edit.value, Span("", text=command))
-    old = netns.sysctls or Dump((), file="", partial="the change alone")
-    return replace(netns, sysctls=replace(old, rows=(*(s for s in old if s.name != edit.name), row)))
+_IPV4 = 4
 
 
 def change_link(netns: Netns, edit: LinkEdit) -> Netns:
     """Set a device up or down, its MTU or MAC, or take it away. Raises NothingToChangeError without it."""
     device = _device(netns, edit.device)
     if edit.act is Act.DELETE:
+        if device.kind in ("", "tun"):
+            raise NothingToChangeError(
+                f"{netns.label}:{device.name} cannot be deleted, or the dump does not show its kind"
+            )
         return without_device(netns, edit.device)
     changed = replace(
         device,
@@ -43,36 +45,46 @@ def change_link(netns: Netns, edit: LinkEdit) -> Netns:
         mac=device.mac if edit.mac is None else edit.mac,
     )
     result = _with(netns, changed)
-    if edit.up is False:
-        result = _without_routes(result, edit.device, keep_local=True)
+    if edit.up is False and device.up:
+        result = _without_neighbours(result, device.name)
+        return _with_routes(result, lambda r: not _through(r, device.name) or r.kind == "local")
+    if edit.up and not device.up:
+        return _remade(netns, result, device.name)
     return result
 
 
 def change_address(netns: Netns, edit: AddressEdit, command: str) -> Netns:
-    """Add or remove an address with its routes. Raises NothingToChangeError without it, or the device."""
+    """
+    Add or remove an address with its routes.
+
+    :raises NothingToChangeError: without it, without the device, or if an address to add is there already.
+    """
     device = _device(netns, edit.device)
     if edit.act in (Act.ADD, Act.REPLACE):
-        return _with_address(netns, device, edit, command)
+        held = _held(edit, command)
+        same = [a for a in device.addresses if (a.address, a.prefix) == (held.address, held.prefix)]
+        if same and edit.act is Act.ADD:
+            raise NothingToChangeError(f"{netns.label}:{device.name} holds {held.address} already")
+        changed = replace(device, addresses=(*device.addresses, *([] if same else [held])))
+        return _remade(netns, _with(netns, changed), device.name)
     gone = [
         held
         for held in device.addresses
         if edit.act is Act.FLUSH or (held.address == edit.address and edit.prefix in (None, held.prefix))
     ]
     if not gone:
-        raise NothingToChangeError(f"{netns.label}:{device.name} does not hold {edit.address}")
+        what = "an address" if edit.address is None else str(edit.address)
+        raise NothingToChangeError(f"{netns.label}:{device.name} does not hold {what}")
+    gone = [*gone, *(s for held in gone for s in _secondaries(netns, device, held) if s not in gone)]
     left = tuple(held for held in device.addresses if held not in gone)
-    result = _with(netns, replace(device, addresses=left))
-    if result.routes is None:
-        return result
-    prefixes = {_connected(held) for held in gone} - {_connected(held) for held in left}
-    singles = {held.address for held in gone}
-    kept = tuple(
-        r
-        for r in result.routes
-        if not (_through(r, device.name) and (_local_of(r, singles) or _connected_of(r, prefixes)))
-        and r.prefsrc not in singles
-    )
-    return replace(result, routes=replace(result.routes, rows=kept))
+    lost = frozenset(held.address for held in gone)
+    result = _remade(netns, _with(netns, replace(device, addresses=left)), device.name, lost)
+    for version in {held.address.version for held in gone} - {held.address.version for held in left}:
+        if version == _IPV4:
+            result = _with_routes(
+                result, lambda r: not _through(r, device.name) or r.destination.version != _IPV4
+            )
+    return result
 
 
 def without_device(netns: Netns, name: str) -> Netns:
@@ -81,11 +93,14 @@ def without_device(netns: Netns, name: str) -> Netns:
     if result.devices is not None:
         rows = tuple(d for d in result.devices if d.name != name)
         result = replace(result, devices=replace(result.devices, rows=rows))
-    result = _without_routes(result, name, keep_local=False)
-    if result.neighbours is not None:
-        known = tuple(n for n in result.neighbours if n.device != name)
-        result = replace(result, neighbours=replace(result.neighbours, rows=known))
-    return result
+    return _without_neighbours(_with_routes(result, lambda r: not _through(r, name)), name)
+
+
+def _held(edit: AddressEdit, command: str) -> InterfaceAddress:
+    if edit.address is None or edit.prefix is None:
+        raise NothingToChangeError("the address is missing")
+    scope = "host" if edit.address.is_loopback else "global"
+    return InterfaceAddress(edit.address, edit.prefix, Span("", text=command), scope)
 
 
 def _device(netns: Netns, name: str) -> Device:
@@ -107,64 +122,74 @@ def _with(netns: Netns, device: Device) -> Netns:
     return replace(netns, devices=replace(netns.devices, rows=rows))
 
 
-def _with_address(netns: Netns, device: Device, edit: AddressEdit, command: str) -> Netns:
-    if edit.address is None or edit.prefix is None:
-        return netns
-    span = Span("", text=command)
-    held = InterfaceAddress(edit.address, edit.prefix, span)
-    others = tuple(a for a in device.addresses if (a.address, a.prefix) != (held.address, held.prefix))
-    result = _with(netns, replace(device, addresses=(*others, held)))
-    if result.routes is None:
-        return result
-    rows = tuple(result.routes)
-    added = tuple(r for r in _routes_of(device, held, span) if not any(_same(r, other) for other in rows))
-    return replace(result, routes=replace(result.routes, rows=(*rows, *added)))
+def _secondaries(netns: Netns, device: Device, gone: InterfaceAddress) -> Iterator[InterfaceAddress]:
+    """What goes with a primary address: the later ones of its subnet, unless one of them takes its place."""
+    promoted = Settings(netns).of_device("promote_secondaries", device.name)
+    subnet = _subnet(gone)
+    same = [held for held in device.addresses if _subnet(held) == subnet]
+    if gone.address.version == _IPV4 and same[0] == gone and not (promoted is not None and promoted.value):
+        yield from same[1:]
 
 
-def _routes_of(device: Device, held: InterfaceAddress, span: Span) -> Iterator[Route]:
-    hop = (NextHop(device.name),)
-    single = network(str(held.address))
-    yield Route("local", single, "local", hop, span, prefsrc=held.address, scope="host", protocol="kernel")
-    if held.prefix < held.address.max_prefixlen:
-        connected = network(f"{held.address}/{held.prefix}")
-        yield Route(
-            "unicast", connected, "main", hop, span, prefsrc=held.address, scope="link", protocol="kernel"
-        )
+def _subnet(held: InterfaceAddress) -> tuple[IPNetwork, int]:
+    return network(f"{held.address}/{held.prefix}"), held.prefix
 
 
-def _same(one: Route, other: Route) -> bool:
-    return (one.kind, one.destination, one.table, one.hops) == (
-        other.kind,
-        other.destination,
-        other.table,
-        other.hops,
-    )
+# -- routes ----------------------------------------------------------------------------------------------
 
 
-def _connected(held: InterfaceAddress) -> object:
-    return network(f"{held.address}/{held.prefix}")
+def _remade(old: Netns, new: Netns, device: str, lost: frozenset[IPAddress] = frozenset()) -> Netns:
+    """
+    The new namespace with the routes that the kernel makes of a device's addresses.
+
+    :param lost: addresses that are gone: no route prefers them any more.
+    """
+    if new.routes is None:
+        return new
+    before, after = ({_key(r): r for r in _made(netns, device)} for netns in (old, new))
+    kept = [
+        r
+        for r in new.routes
+        if r.prefsrc not in lost and not (_is_made(r) and _key(r) in before and _key(r) not in after)
+    ]
+    known, shown = {_key(r) for r in kept}, {_key(r) for r in new.routes}
+    # What the dump leaves out is derived where it is needed, and not put in here.
+    local = any(r.table == "local" for r in new.routes)
+    added = [
+        r
+        for key, r in after.items()
+        if key not in known and (key in shown or key not in before) and (local or r.table != "local")
+    ]
+    return replace(new, routes=replace(new.routes, rows=(*kept, *added)))
+
+
+def _made(netns: Netns, device: str) -> Iterator[Route]:
+    for route in (*local_routes(netns), *connected_routes(netns)):
+        if _through(route, device):
+            yield route
+
+
+def _key(route: Route) -> tuple[object, ...]:
+    return route.kind, route.destination, route.table, tuple(hop.device for hop in route.hops)
+
+
+def _is_made(route: Route) -> bool:
+    return route.protocol in ("kernel", "") and not any(hop.gateway for hop in route.hops)
 
 
 def _through(route: Route, device: str) -> bool:
     return any(hop.device == device for hop in route.hops)
 
 
-def _local_of(route: Route, addresses: set[IPAddress]) -> bool:
-    single = route.destination.num_addresses == 1
-    return route.kind == "local" and single and route.destination.network_address in addresses
-
-
-def _connected_of(route: Route, prefixes: set[object]) -> bool:
-    return (
-        route.kind in ("unicast", "broadcast")
-        and route.protocol in ("kernel", "")
-        and not any(hop.gateway for hop in route.hops)
-        and route.destination in prefixes
-    )
-
-
-def _without_routes(netns: Netns, device: str, *, keep_local: bool) -> Netns:
+def _with_routes(netns: Netns, keeps: Callable[[Route], bool]) -> Netns:
     if netns.routes is None:
         return netns
-    kept = tuple(r for r in netns.routes if not _through(r, device) or (keep_local and r.kind == "local"))
-    return replace(netns, routes=replace(netns.routes, rows=kept))
+    rows = tuple(route for route in netns.routes if keeps(route))
+    return replace(netns, routes=replace(netns.routes, rows=rows))
+
+
+def _without_neighbours(netns: Netns, device: str) -> Netns:
+    if netns.neighbours is None:
+        return netns
+    rows = tuple(n for n in netns.neighbours if n.device != device)
+    return replace(netns, neighbours=replace(netns.neighbours, rows=rows))

@@ -7,6 +7,7 @@ matches; counters do not count.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
@@ -17,6 +18,7 @@ from bothways.facts.iptables import Chain, Rule, Table
 from bothways.facts.snapshot import Netns
 from bothways.facts.span import Span
 from bothways.model.change.refusal import NothingToChangeError
+from bothways.model.linux.iptables.targets import TARGETS
 
 __all__ = ["change_iptables"]
 
@@ -75,12 +77,8 @@ def _checked(table: Table, rule: Rule | None) -> Rule:
     if rule is None:
         raise NothingToChangeError("the rule is missing")
     target = rule.target
-    if (
-        target is not None
-        and not target.options
-        and target.name.islower()
-        and target.name not in table.chains
-    ):
+    known = {*TARGETS, *table.chains, "RETURN"}
+    if target is not None and not target.options and target.name not in known:
         raise NothingToChangeError(f"there is no chain or target {target.name} in the table {table.name}")
     return rule
 
@@ -148,14 +146,20 @@ def _delete_chain(table: Table, edit: IptablesEdit) -> Table:
             table, chains={n: c for n, c in table.chains.items() if c.policy is not None or c.rules}
         )
     chain = _chain(table, edit.chain)
+    if chain.policy is not None:
+        raise NothingToChangeError(f"{chain.name} is built in and stays")
+    if any(
+        r.target is not None and r.target.name == chain.name for c in table.chains.values() for r in c.rules
+    ):
+        raise NothingToChangeError(f"rules still jump to {chain.name}", "delete them first")
     if chain.rules:
         raise NothingToChangeError(f"{chain.name} is not empty", f"flush it first: -F {chain.name}")
     return replace(table, chains={n: c for n, c in table.chains.items() if n != chain.name})
 
 
 def _same(one: Rule, other: Rule) -> bool:
-    def matches(rule: Rule) -> list[str]:
-        return sorted(repr((m.name, m.value, m.negate)) for m in rule.matches if m.name != "comment.comment")
+    def matches(rule: Rule) -> Counter[object]:
+        return Counter((m.name, m.value, m.negate) for m in rule.matches)
 
     def target(rule: Rule) -> object:
         found = rule.target

@@ -12,7 +12,7 @@ from typing import Final
 
 from bothways.facts.change import Act, FlowEdit, PortEdit
 from bothways.facts.dump import Dump
-from bothways.facts.openflow import Bridge, Flow, Port, Switch, Term
+from bothways.facts.openflow import Action, Bridge, Flow, Port, Switch, Term
 from bothways.facts.span import Span
 from bothways.model.change.refusal import NothingToChangeError
 
@@ -37,6 +37,7 @@ def change_flow(switch: Switch, edit: FlowEdit, command: str) -> Switch:
             f"collect `ovs-ofctl dump-flows {edit.bridge}` there",
         )
     rows = tuple(bridge.flows)
+    edit = replace(edit, flow=_numbered(edit.flow, bridge))
     added = replace(edit.flow, span=Span("", text=command))
     if edit.act is Act.ADD:
         rows = (*(f for f in rows if not _identical(edit.flow, f)), added)
@@ -54,15 +55,53 @@ def change_flow(switch: Switch, edit: FlowEdit, command: str) -> Switch:
     return _with(switch, replace(bridge, flows=replace(bridge.flows, rows=rows)))
 
 
+def _numbered(flow: Flow, bridge: Bridge) -> Flow:
+    """The flow with numbers for the ports that it names, as ``ovs-ofctl`` looks them up."""
+
+    def number(name: str) -> int:
+        port = bridge.ports.get(name)
+        if port is None or port.number is None:
+            known = ", ".join(bridge.ports)
+            raise NothingToChangeError(
+                f"{bridge.host} {bridge.name} has no port or action `{name}`", f"its ports are {known}"
+            )
+        return port.number
+
+    def term(old: Term) -> Term:
+        if old.field != "in_port" or old.value is not None:
+            return old
+        return replace(old, value=number(old.text.partition("=")[2].strip('"')))
+
+    def action(old: Action) -> Action:
+        name = old.args.get("port_name")
+        rest = {key: value for key, value in old.args.items() if key != "port_name"}
+        return old if not isinstance(name, str) else replace(old, args={**rest, "port": number(name)})
+
+    return replace(flow, match=tuple(map(term, flow.match)), actions=tuple(map(action, flow.actions)))
+
+
 def change_port(switch: Switch, edit: PortEdit) -> Switch:
     """
-    Add or remove a port; what becomes of a device behind it is the caller's concern.
+    Add, change or remove a port; what becomes of a device behind it is the caller's concern.
 
     :raises NothingToChangeError: without the bridge or the port.
     """
     bridge = _bridge_of(switch, edit)
     if edit.act is Act.DELETE:
         return _with(switch, _without_port(bridge, bridge.ports[edit.port]))
+    if edit.act is Act.REPLACE:
+        old = bridge.ports[edit.port]
+        changed = replace(
+            old,
+            kind=edit.kind or old.kind,
+            options={**old.options, **edit.options},
+            tag=old.tag if edit.tag is None else edit.tag,
+        )
+        return _with(switch, replace(bridge, ports={**bridge.ports, edit.port: changed}))
+    if switch.bridge_of(edit.port) is not None:
+        raise NothingToChangeError(
+            f"{switch.host} has a port {edit.port} already", "remove it first: del-port"
+        )
     number = 1 + max(
         (p.number for p in bridge.ports.values() if p.number is not None and p.number < _RESERVED), default=0
     )

@@ -8,7 +8,7 @@ from bothways.facts.change import Act, ConntrackEdit, NeighbourEdit, RouteEdit, 
 from bothways.facts.conntrack import Entry
 from bothways.facts.device import Neighbour
 from bothways.facts.dump import Dump
-from bothways.facts.route import Route, RoutingRule
+from bothways.facts.route import NextHop, Route, RoutingRule
 from bothways.facts.snapshot import Netns
 from bothways.model.change.refusal import NothingToChangeError
 
@@ -22,10 +22,16 @@ def change_route(netns: Netns, edit: RouteEdit) -> Netns:
             f"the routes of {netns.label} were not collected", "collect `ip -j route show table all` there"
         )
     rows = tuple(netns.routes)
-    if edit.act is Act.REPLACE:
-        rows = tuple(r for r in rows if not _in_place_of(edit.route, r))
     if edit.act in (Act.ADD, Act.REPLACE):
-        return replace(netns, routes=replace(netns.routes, rows=(*rows, edit.route)))
+        added = _reached(netns, edit.route)
+        same = [r for r in rows if _in_place_of(added, r)]
+        if same and edit.act is Act.ADD:
+            raise NothingToChangeError(
+                f"{netns.label} has a route to {added.destination} of this metric already",
+                "replace it: ip route replace …",
+            )
+        rows = tuple(r for r in rows if r not in same[:1])
+        return replace(netns, routes=replace(netns.routes, rows=(*rows, added)))
     kept = tuple(r for r in rows if not _admits(edit.route, r, whole=edit.act is Act.FLUSH))
     if len(kept) == len(rows):
         raise NothingToChangeError(f"{netns.label} has no such route", "see `ip route show table all`")
@@ -77,6 +83,34 @@ def change_conntrack(netns: Netns, edit: ConntrackEdit) -> Netns:
         return netns
     rows = tuple(e for e in netns.conntrack if not _forgotten(edit, e))
     return replace(netns, conntrack=replace(netns.conntrack, rows=rows))
+
+
+def _reached(netns: Netns, route: Route) -> Route:
+    """The route with the devices that its gateways are behind (``fib_check_nh``)."""
+    hops = tuple(hop if hop.device is not None else _by_link(netns, hop) for hop in route.hops)
+    for hop in hops:
+        if hop.device is not None and netns.devices is not None and netns.device(hop.device) is None:
+            raise NothingToChangeError(f"{netns.label} has no device {hop.device}")
+    return replace(route, hops=hops)
+
+
+def _by_link(netns: Netns, hop: NextHop) -> NextHop:
+    gateway = hop.gateway
+    found = [
+        r
+        for r in netns.routes or ()
+        if gateway is not None
+        and gateway.version == r.destination.version
+        and r.kind == "unicast"
+        and gateway in r.destination
+        and not any(h.gateway for h in r.hops)
+    ]
+    if not found:
+        raise NothingToChangeError(
+            f"the gateway {gateway} is behind no device of {netns.label}", "name one: via GATEWAY dev DEVICE"
+        )
+    nearest = max(found, key=lambda r: r.destination.prefixlen)
+    return replace(hop, device=nearest.hops[0].device)
 
 
 def _in_place_of(new: Route, old: Route) -> bool:

@@ -4,8 +4,10 @@ One network namespace of Linux: what its stack does to one packet.
 ================= ==================================================================================
 stack             devices, bridges, ARP, and the way into and out of the IP layer
 internet, output  the IP layer: receive, route, deliver, forward; send and answer
-netfilter         what hangs on each hook, in order: raw, conntrack, mangle, nat, filter, security
+netfilter         takes a packet through what hangs on each hook
+stages            what hangs there, in order: raw, conntrack, mangle, nat, filter, security, nft's chains
 iptables/         chains, matches, targets
+nftables          the chains of native nft tables
 conntrack/, nat   the tracker and translation
 routing           policy rules, tables, longest prefix
 addresses         what an address is to a namespace, and which one it sends from

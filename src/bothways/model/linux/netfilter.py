@@ -1,9 +1,7 @@
 """
-What hangs on the hooks of one namespace, in order.
+The hooks of one namespace: what hangs there takes a packet in the order of ``stages``.
 
-``STAGES`` is the order of priorities (``enum nf_ip_hook_priorities``): raw -300, conntrack -200, mangle
--150, destination NAT -100, filter 0, security 50, source NAT 100, and the entry into the table last. A
-table that no dump shows has no stage. The tracker runs only where something needs it (``iptables.uses``).
+A table that no dump shows has no stage. The tracker runs only where something needs it (``iptables.uses``).
 
 NAT is asked for packets of a connection only. One that is INVALID or UNTRACKED passes as it is; the rule
 that would have translated it, had it been the first of a connection, is looked up and told.
@@ -11,8 +9,9 @@ that would have translated it, had it been the first of a connection, is looked 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from bothways.facts.address import IPAddress
@@ -33,24 +32,24 @@ from bothways.model.linux.iptables.probe import Probe
 from bothways.model.linux.iptables.targets import Effect, Verdict
 from bothways.model.linux.iptables.uses import tracks
 from bothways.model.linux.nat import NatTarget, translate
+from bothways.model.linux.nftables import FUNCTION, walk
 from bothways.model.linux.passage import Account
 from bothways.model.linux.routing import Routing, Wanted
 from bothways.model.linux.settings import command
+from bothways.model.linux.stages import (
+    CONFIRM,
+    CONNTRACK,
+    NAT,
+    Native,
+    Stage,
+    nat_priority,
+    native_nat,
+    stages_of,
+)
 from bothways.model.linux.variants import variant_of
 
-__all__ = ["STAGES", "Halt", "Netfilter", "attached"]
+__all__ = ["Halt", "Netfilter", "attached"]
 
-_CONNTRACK: Final = "conntrack"
-_NAT: Final = "nat"
-_CONFIRM: Final = "confirm"
-
-STAGES: Final[Mapping[Hook, tuple[str, ...]]] = {
-    Hook.PREROUTING: ("raw", _CONNTRACK, "mangle", _NAT),
-    Hook.INPUT: ("mangle", "filter", "security", _NAT, _CONFIRM),
-    Hook.FORWARD: ("mangle", "filter", "security"),
-    Hook.OUTPUT: ("raw", _CONNTRACK, "mangle", _NAT, "filter", "security"),
-    Hook.POSTROUTING: ("mangle", _NAT, _CONFIRM),
-}
 _TRANSLATED: Final = frozenset({"SRC_NAT", "DST_NAT"})
 _FIRST: Final = Tracking(CtState.NEW, Way.ORIGINAL, None, None, "")
 
@@ -82,6 +81,8 @@ class Netfilter:
         self.tables: dict[str, list[Table]] = {}
         for table in netns.iptables or ():
             self.tables.setdefault(table.name, []).append(table)
+        self.stages = {hook: stages_of(netns, hook) for hook in Hook}
+        self.native_nat = {hook: native_nat(netns, hook) for hook in Hook}
         self.tracks = tracks(netns)
         self.doubts = tuple(_doubts(netns))
 
@@ -97,13 +98,15 @@ class Netfilter:
         """
         Take a packet through all stages of a hook; None if it goes on.
 
-        :param after: called behind each stage: looks whether the packet now takes another way.
+        :param after: called behind each stage: looks whether the packet now takes another way. Chains of
+            nft do not look, unless their type is ``route``.
         """
         for text in self.doubts:
             account.doubt(text)
         visit = _Visit(self, hook, buffer, account, now_ns)
-        for stage in STAGES[hook]:
-            halt = visit.stage(stage) or (None if after is None else after())
+        for stage in self.stages[hook]:
+            looks = isinstance(stage, str) or stage.chain.kind == "route"
+            halt = visit.stage(stage) or (after() if after is not None and looks else None)
             if halt is not None:
                 return halt
         return None
@@ -134,12 +137,14 @@ class _Visit:
         late = self.hook in (Hook.OUTPUT, Hook.POSTROUTING)
         return self.buffer.device_out if late else self.buffer.device_in
 
-    def stage(self, name: str) -> Halt | None:
+    def stage(self, name: Stage) -> Halt | None:
         """One stage of the hook."""
+        if isinstance(name, Native):
+            return self._decided(self._walk(name, self.buffer, _Told(self, FUNCTION)), FUNCTION)
         actions: dict[str, Callable[[], Halt | None]] = {
-            _CONNTRACK: self._track,
-            _NAT: self._translate,
-            _CONFIRM: self._confirm,
+            CONNTRACK: self._track,
+            NAT: self._translate,
+            CONFIRM: self._confirm,
         }
         action = actions.get(name)
         return self._filter(name) if action is None else action()
@@ -156,14 +161,17 @@ class _Visit:
     def _traverse(self, table: Table, buffer: Buffer, listener: _Told | _Quiet) -> Decision:
         return traverse(table, self.hook, buffer, self._probe, self.netfilter, listener)
 
-    def _decided(self, decision: Decision) -> Halt | None:
+    def _walk(self, native: Native, buffer: Buffer, listener: _Told | _Quiet) -> Decision:
+        return walk(native, self.hook, buffer, self._probe, self.netfilter, listener)
+
+    def _decided(self, decision: Decision, function: str = "") -> Halt | None:
         effect = decision.effect
         if effect.verdict is Verdict.REJECT:
             return Halt(effect.reject, decision.rule, decision.cell)
         if effect.did is not None:
             self.account.note(
                 self.device,
-                self.netfilter.variant.rules,
+                function or self.netfilter.variant.rules,
                 effect.did,
                 self.buffer.packet,
                 effect.reason,
@@ -274,15 +282,26 @@ class _Visit:
     def _nat_stands(self, tracking: Tracking) -> bool:
         """True if something translates here: a nat table, or an entry whose rules were not collected."""
         netfilter = self.netfilter
-        if _NAT in netfilter.tables or netfilter.netns.iptables is None:
+        if NAT in netfilter.tables or netfilter.native_nat[self.hook] or netfilter.netns.iptables is None:
             return True
         connection = tracking.connection
         return connection is not None and bool(_TRANSLATED & connection.status)
 
     def _nat_rules(self, buffer: Buffer, listener: _Told | _Quiet) -> Decision | None:
-        """The decision of the nat tables: the first that translates or drops, None if none does."""
-        for table in self.netfilter.tables.get(_NAT, ()):
-            decision = self._traverse(table, buffer, listener)
+        """
+        The decision of the first nat table or chain that translates or drops, None if none does.
+
+        iptables' tables stand at the priority of the hook's NAT; of the same priority nft comes first.
+        """
+        native = self.netfilter.native_nat[self.hook]
+        own = nat_priority(self.hook)
+        asked: list[Callable[[], Decision]] = [
+            *(partial(self._walk, n, buffer, listener) for n in native if n.priority <= own),
+            *(partial(self._traverse, t, buffer, listener) for t in self.netfilter.tables.get(NAT, ())),
+            *(partial(self._walk, n, buffer, listener) for n in native if n.priority > own),
+        ]
+        for ask in asked:
+            decision = ask()
             if decision.effect.verdict is not Verdict.ACCEPT:
                 return decision
         return None
@@ -300,6 +319,7 @@ class _Told:
     """A listener that writes down what it hears."""
 
     visit: _Visit
+    function: str = ""
 
     def doubt(self, text: str) -> None:
         self.visit.account.doubt(f"{self.visit.netfilter.netns.label}: {text}")
@@ -312,7 +332,7 @@ class _Told:
         visit = self.visit
         visit.account.note(
             visit.device,
-            visit.netfilter.variant.rules,
+            self.function or visit.netfilter.variant.rules,
             effect.did or Did.CHANGED,
             before,
             effect.reason,

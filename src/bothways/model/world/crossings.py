@@ -3,7 +3,8 @@ What captures would hold: every packet of a walk at every device, in the order i
 
 A capture sees a frame that a stack hands to a device and one that a device receives, also if the stack then
 drops it. A frame for somebody else on a shared wire is not seen: a wire of more than two ends is taken for a
-switch that knows its stations.
+switch that knows its stations. The walk knows order and timers, not durations: each crossing takes a
+microsecond.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ from bothways.model.world.wiring import At, SwitchPort, Wiring
 __all__ = ["Crossings"]
 
 #: RFC 7348 takes the source port from the dynamic range; which one is a hash that differs by sender.
-_TUNNEL_SOURCE_PORT: Final = 49152
+_TUNNEL_SOURCE_PORT: Final = 60001
 _TUNNEL_PORTS: Final = {"vxlan": 4789, "geneve": 6081}
 #: Ethernet, UDP and tunnel header around a packet, RFC 7348 and RFC 8926 without options.
 _TUNNEL_OCTETS: Final = 14 + 8 + 8
 _IP_OCTETS: Final = {4: 20, 6: 40}
+_STEP_NS: Final = 1_000
 #: Where a stack takes a frame from a device that stands on another one.
 _RECEIVERS: Final = frozenset({"ip_rcv", "ipv6_rcv", "arp_process", "arp_rcv"})
 
@@ -38,6 +40,7 @@ class Crossings:
         self._snapshot = snapshot
         self._wiring = wiring
         self._seen: list[Crossing] = []
+        self._last_ns = -_STEP_NS
 
     def all(self) -> tuple[Crossing, ...]:
         """Everything that was noted, in order."""
@@ -78,10 +81,15 @@ class Crossings:
         for name, held, way in ((host, sender, Direction.OUT), (other, receiver, Direction.IN)):
             for device in () if held is None else self._carriers(name, held[0].name):
                 tap = Tap(name, "root", device)
-                self._seen.append(Crossing(tap, way, packet, journey, now_ns, tunnel, outer))
+                self._seen.append(Crossing(tap, way, packet, journey, self._clock(now_ns), tunnel, outer))
 
     def _note(self, at: At, way: Direction, packet: Packet, journey: int, now_ns: int) -> None:
-        self._seen.append(Crossing(Tap(at.host, at.netns, at.device), way, packet, journey, now_ns))
+        tap = Tap(at.host, at.netns, at.device)
+        self._seen.append(Crossing(tap, way, packet, journey, self._clock(now_ns)))
+
+    def _clock(self, now_ns: int) -> int:
+        self._last_ns = max(now_ns, self._last_ns + _STEP_NS)
+        return self._last_ns
 
     def _passes_by(self, at: At, target: Mac) -> bool:
         """True if a frame reached this end of the wire only because the wire is drawn without its switch."""

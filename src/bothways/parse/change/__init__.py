@@ -4,7 +4,7 @@ A change as one would type it: ``HOST[/NETNS]: COMMAND``, read into edits.
 words         the words of a command as a shell splits them
 arguments     a cursor over them that knows where the wrong one stands
 place         host and namespace: before the colon, ``ip netns exec``, ``ip -n``
-sysctl, ip_*, iptables, ovs_ofctl, ovs_vsctl, conntrack
+sysctl, ip_*, iptables, nft, ovs_ofctl, ovs_vsctl, conntrack
               one module per command
 """
 

@@ -21,7 +21,7 @@ def _protocol(text: str) -> int:
 
 
 def _number(text: str) -> int:
-    return int(text[:12].partition("/")[0], 0)
+    return int(text[:12], 0)  # a mask behind it is not evaluated, and no number
 
 
 #: option -> (field, decoder, what a good value looks like)

@@ -20,10 +20,8 @@ _ACTS: Final = {
     "flush": Act.FLUSH,
 }
 #: words with a value that does not decide what is changed
-_WITH_VALUE: Final = frozenset(
-    {"brd", "broadcast", "label", "scope", "peer", "metric", "valid_lft", "preferred_lft", "proto"}
-)
-_ALONE: Final = frozenset({"noprefixroute", "nodad", "home", "mngtmpaddr", "autojoin", "to", "local"})
+_WITH_VALUE: Final = frozenset({"brd", "broadcast", "label", "valid_lft", "preferred_lft", "proto"})
+_ALONE: Final = frozenset({"nodad", "home", "mngtmpaddr", "autojoin", "local"})
 
 
 def read_address(arguments: Arguments) -> tuple[Edit, ...]:
@@ -42,10 +40,10 @@ def read_address(arguments: Arguments) -> tuple[Edit, ...]:
     while not arguments.done:
         if arguments.skip("dev"):
             device = arguments.take("a device").text
-        elif arguments.peek() in _WITH_VALUE:
+        elif act is not Act.FLUSH and arguments.peek() in _WITH_VALUE:
             arguments.at += 1
             arguments.take("its value")
-        elif arguments.peek() in _ALONE:
+        elif act is not Act.FLUSH and arguments.peek() in _ALONE:
             arguments.at += 1
         elif act is Act.FLUSH and device is None:
             device = arguments.take("a device").text

@@ -74,10 +74,8 @@ def _flush(arguments: Arguments) -> NeighbourEdit:
     while not arguments.done:
         if arguments.skip("dev"):
             device = arguments.take("a device").text
-        elif arguments.skip("all", "nud", "to"):
+        elif arguments.skip("all", "to") or (arguments.skip("nud") and arguments.skip("all")):
             continue
-        elif arguments.peek().upper() in (*_STATES, "ALL"):
-            arguments.at += 1
         else:
             wanted = arguments.value("dev DEVICE, an address or all", network)
     return NeighbourEdit(Act.FLUSH, None, device, wanted)

@@ -13,8 +13,6 @@ __all__ = ["read_route", "read_rule"]
 
 _ROUTE_ACTS: Final = {
     "add": Act.ADD,
-    "append": Act.ADD,
-    "prepend": Act.ADD,
     "replace": Act.REPLACE,
     "change": Act.REPLACE,
     "del": Act.DELETE,

@@ -19,6 +19,7 @@ _ACTS: Final[Mapping[str, Act]] = {"add-flow": Act.ADD, "mod-flows": Act.REPLACE
 _OPTIONS_WITH_VALUE: Final = ("-O", "--protocols", "-F", "--flow-format", "--db")
 _FORM: Final = "one of add-flow, mod-flows, del-flows"
 _TABLE: Final = re.compile(r"(?:^|[,\s])table\s*=")
+_OUT: Final = re.compile(r"(?:^|[,\s])out_(?:port|group)\s*=")
 _COOKIE: Final = re.compile(r"(?:^|[,\s])cookie\s*=\s*[0-9a-fx]+/(-1|0x[0-9a-f]+|\d+)", re.IGNORECASE)
 _ALL_BITS: Final = 0xFFFFFFFFFFFFFFFF
 
@@ -49,6 +50,9 @@ def read_ovs_ofctl(command: Command) -> tuple[Edit, ...]:
         raise ChangeError("the flow is missing", column, "expected matches and `actions=…`")
     if act is not Act.DELETE and "actions" not in text:
         raise ChangeError("the flow has no actions", column, "add `actions=…`, or `actions=drop`")
+    out = _OUT.search(text)
+    if out is not None:
+        raise ChangeError(f"`{out[0].strip(' ,')}` is not evaluated", column, "name the flows by their match")
     flow, problems = read_flow(Span("", text=text))
     if flow is None or problems:
         message = problems[0].message if problems else "the flow cannot be read"

@@ -1,8 +1,9 @@
-"""``ovs-vsctl [--if-exists] add-port|del-port`` and ``set interface`` in the same command (ovs-vsctl(8))."""
+"""``ovs-vsctl add-port``, ``del-port`` and ``set interface|port`` (ovs-vsctl(8))."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from bothways.facts.change import Act, Edit, PortEdit
@@ -13,7 +14,13 @@ from bothways.parse.iptables_words import Word
 
 __all__ = ["read_ovs_vsctl"]
 
-_FORM: Final = "add-port BRIDGE PORT or del-port [BRIDGE] PORT"
+_FORM: Final = "add-port BRIDGE PORT, del-port [BRIDGE] PORT or set interface PORT …"
+#: table -> what can be set in it
+_COLUMNS: Final = {
+    "interface": "type=… or options:KEY=…",
+    "int": "type=… or options:KEY=…",
+    "port": "tag=N",
+}
 _OPTIONS_WITH_VALUE: Final = ("--db", "-t", "--timeout")
 
 
@@ -21,7 +28,7 @@ def read_ovs_vsctl(command: Command) -> tuple[Edit, ...]:
     """
     Read one or several commands that ``--`` separates.
 
-    :raises ChangeError: for commands other than adding and removing ports and setting the interface added.
+    :raises ChangeError: for commands other than adding, removing and setting ports.
     """
     edits: list[PortEdit] = []
     for words in _commands(command):
@@ -77,25 +84,30 @@ def _added(arguments: Arguments) -> PortEdit:
 
 
 def _set(arguments: Arguments, edits: list[PortEdit]) -> None:
-    """``set interface PORT type=… options:KEY=…`` behind the ``add-port`` of the same command."""
-    table = arguments.take("interface")
-    name = arguments.take("a port")
-    if table.text.lower() not in ("interface", "int") or not edits or edits[-1].port != name.text:
-        raise ChangeError(
-            f"`set {table.text} {name.text}` is not modelled",
-            table.column,
-            "only an interface that the same command adds can be set",
-        )
-    added = edits.pop()
-    kind, options = added.kind, dict(added.options)
-    for word in arguments.rest():
-        column, _, value = word.text.partition("=")
-        if column == "type":
-            kind = value
-        elif column.startswith("options:"):
-            options[column.removeprefix("options:")] = value
-        else:
-            raise ChangeError(
-                f"`{word.text}` is not modelled", word.column, "expected type=… or options:KEY=…"
-            )
-    edits.append(PortEdit(Act.ADD, added.port, added.bridge, kind, options, added.tag))
+    """``set interface|port PORT COLUMN=VALUE``; behind the ``add-port`` of the port it is part of it."""
+    table = arguments.take("interface or port")
+    columns = _COLUMNS.get(table.text.lower())
+    if columns is None:
+        raise ChangeError(f"`set {table.text}` is not modelled", table.column, "expected interface or port")
+    name = arguments.take("a port").text
+    joined = bool(edits) and edits[-1].port == name
+    changed = edits.pop() if joined else PortEdit(Act.REPLACE, name)
+    column = arguments.column
+    words = arguments.rest()
+    if not words:
+        raise ChangeError("nothing is set", column, f"expected {columns}")
+    for word in words:
+        changed = _with(changed, word, columns)
+    edits.append(changed)
+
+
+def _with(edit: PortEdit, word: Word, columns: str) -> PortEdit:
+    key, equals, value = word.text.partition("=")
+    value = value.strip('"')
+    if equals and value and key == "type" and "type" in columns:
+        return replace(edit, kind=value)
+    if equals and key.startswith("options:") and "options" in columns:
+        return replace(edit, options={**edit.options, key.removeprefix("options:"): value})
+    if equals and key == "tag" and "tag" in columns and value.isdecimal():
+        return replace(edit, tag=int(value[:4]))
+    raise ChangeError(f"`{word.text}` is not modelled", word.column, f"expected {columns}")

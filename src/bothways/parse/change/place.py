@@ -11,6 +11,7 @@ from bothways.parse.change.conntrack import read_conntrack
 from bothways.parse.change.error import ChangeError
 from bothways.parse.change.ip import read_ip
 from bothways.parse.change.iptables import read_iptables
+from bothways.parse.change.nft import read_nft
 from bothways.parse.change.ovs_ofctl import read_ovs_ofctl
 from bothways.parse.change.ovs_vsctl import read_ovs_vsctl
 from bothways.parse.change.sysctl import read_sysctl
@@ -30,6 +31,7 @@ COMMANDS: Final[Mapping[str, Callable[[Command], tuple[Edit, ...]]]] = {
     "ip6tables-nft": read_iptables,
     "ovs-ofctl": read_ovs_ofctl,
     "ovs-vsctl": read_ovs_vsctl,
+    "nft": read_nft,
     "conntrack": read_conntrack,
 }
 _PLACE: Final = re.compile(r"\s*(?P<host>[\w.-]+)(?:/(?P<netns>[\w.@-]+))?:\s+")

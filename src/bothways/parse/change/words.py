@@ -44,13 +44,13 @@ def command_words(text: str, column: int = 1) -> Command:
 
     :raises ChangeError: for a quote that does not close and for shell operators other than ``<<<``.
     """
-    pieces = list(_split(text, column))
+    pieces, operators = _split(text, column)
     words: list[Word] = []
     stdin: Word | None = None
     position = 0
     while position < len(pieces):
         piece = pieces[position]
-        if not piece.quoted and piece.text == "<<<":
+        if position in operators and piece.text == "<<<":
             if position + 1 == len(pieces):
                 raise ChangeError(
                     "nothing stands behind `<<<`", piece.column, "expected the text for the command"
@@ -58,7 +58,7 @@ def command_words(text: str, column: int = 1) -> Command:
             stdin = pieces[position + 1]
             position += 2
             continue
-        if not piece.quoted and piece.text[0] in _OPERATORS:
+        if position in operators:
             raise ChangeError(
                 f"`{piece.text}` is for a shell, a change is one command",
                 piece.column,
@@ -69,8 +69,10 @@ def command_words(text: str, column: int = 1) -> Command:
     return Command(text.strip(), tuple(words), stdin)
 
 
-def _split(text: str, column: int) -> list[Word]:
+def _split(text: str, column: int) -> tuple[list[Word], frozenset[int]]:
+    """Words and operators in order, and the places of the operators."""
     words: list[Word] = []
+    operators: set[int] = set()
     position = 0
     while position < len(text):
         if text[position].isspace():
@@ -80,6 +82,7 @@ def _split(text: str, column: int) -> list[Word]:
         if text[position] in _OPERATORS:
             while position < len(text) and text[position] in _OPERATORS:
                 position += 1
+            operators.add(len(words))
             words.append(Word(text[start:position], column + start))
             continue
         letters: list[str] = []
@@ -97,7 +100,7 @@ def _split(text: str, column: int) -> list[Word]:
                 letters.append(char)
                 position += 1
         words.append(Word("".join(letters), column + start, quoted))
-    return words
+    return words, frozenset(operators)
 
 
 def _quoted(text: str, position: int, column: int) -> tuple[str, int]:

@@ -17,7 +17,7 @@ from bothways.model.linux.conntrack.tcp_memory import TcpSettings
 from bothways.model.linux.conntrack.timeouts import DEFAULTS
 from bothways.model.linux.settings import command
 
-__all__ = ["Settings"]
+__all__ = ["NAMES", "Settings"]
 
 _PREFIX: Final = "net.netfilter."
 _SWITCHES: Final[Mapping[str, int]] = MappingProxyType(
@@ -28,6 +28,8 @@ _SWITCHES: Final[Mapping[str, int]] = MappingProxyType(
         "nf_conntrack_tcp_ignore_invalid_rst": 0,
     }
 )
+#: Names that are known, without ``net.netfilter.``.
+NAMES: Final = frozenset({*DEFAULTS, *_SWITCHES})
 
 
 class Settings:

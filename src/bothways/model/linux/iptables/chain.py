@@ -10,16 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
-from bothways.facts.choice import Freedom
-from bothways.facts.iptables import Chain, Match, Rule, Table, Target
-from bothways.facts.packet import Packet, flags_text
+from bothways.facts.iptables import Chain, Rule, Table, Target
 from bothways.facts.span import Span
 from bothways.facts.step import Did
 from bothways.model.linux.buffer import Buffer
 from bothways.model.linux.hook import Hook
-from bothways.model.linux.iptables.matches import MATCHES, PASSING, VARYING, matches
+from bothways.model.linux.iptables.listener import Listener, in_words, pass_or_drop, take_or_leave
+from bothways.model.linux.iptables.matches import matches
 from bothways.model.linux.iptables.probe import Probe
 from bothways.model.linux.iptables.targets import IDLE, Effect, Resolver, Verdict, apply
 
@@ -27,20 +26,6 @@ __all__ = ["Decision", "Listener", "traverse"]
 
 #: Deeper than iptables lets chains be nested; more is a dump that was pieced together.
 _DEPTH: Final = 64
-_WORDS: Final = 120
-
-
-class Listener(Protocol):
-    """Who is told what happens during a walk, and asked what cannot be told."""
-
-    def doubt(self, text: str) -> None:
-        """Hear of something that is not known or not modelled."""
-
-    def choose(self, key: str, options: list[str], *, freedom: Freedom, evidence: tuple[Span, ...]) -> str:
-        """Say which of the options happens."""
-
-    def changed(self, effect: Effect, rule: Rule, cell: str, before: Packet) -> None:
-        """Hear of a rule that changed the packet or what goes with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,24 +106,14 @@ class _Walk:
         before = self.buffer.packet
         effect = apply(rule, target, self.buffer, self.hook, self.resolver)
         if effect.doubt:
-            self.listener.doubt(f"{effect.doubt}: {_words(rule)}")
+            self.listener.doubt(f"{effect.doubt}: {in_words(rule)}")
         if effect.verdict is Verdict.UNDECIDED:
-            effect = self._undecided(rule, target.name)
+            effect = pass_or_drop(self.listener, rule, target.name, self.buffer.packet)
         if effect.verdict is not None:
             return Decision(effect, rule, cell, (rule.span,))
         if effect.did is not None:
             self.listener.changed(effect, rule, cell, before)
         return None
-
-    def _undecided(self, rule: Rule, name: str) -> Effect:
-        on, off = (
-            f"a packet that {name} takes ({_words(rule)}) goes on",
-            f"it is dropped there ({_words(rule)})",
-        )
-        taken = self.listener.choose(
-            f"{self._key(rule)} verdict", [on, off], freedom=Freedom.UNKNOWN, evidence=(rule.span,)
-        )
-        return Effect() if taken == on else Effect(Verdict.DROP, Did.DROPPED, off)
 
     def _holds(self, rule: Rule) -> bool:
         """Whether a rule matches; where that is open and matters, the oracle says."""
@@ -147,15 +122,7 @@ class _Walk:
             return answer
         if not self._matters(rule):
             return False
-        modules = {match.name.partition(".")[0] for match in open_}
-        freedom = Freedom.FREE if modules == {"statistic"} else Freedom.UNKNOWN
-        if freedom is Freedom.UNKNOWN:
-            what = ", ".join(_open(match) for match in open_)
-            self.listener.doubt(f"whether a rule matches, because of {what}: {_words(rule)}")
-        yes, no = f"the rule matches: {_words(rule)}", f"the rule does not match: {_words(rule)}"
-        options = [yes, no] if modules <= PASSING else [no, yes]
-        key = self._key(rule, varying=bool(modules & VARYING))
-        return self.listener.choose(key, options, freedom=freedom, evidence=(rule.span,)) == yes
+        return take_or_leave(self.listener, rule, open_, self.buffer.packet)
 
     def _matters(self, rule: Rule) -> bool:
         """False for a rule that changes nothing, whether it matches or not."""
@@ -164,18 +131,3 @@ class _Walk:
             return False
         called = self.table.chains.get(target.name)
         return called is None or bool(called.rules) or target.goto
-
-    def _key(self, rule: Rule, *, varying: bool = False) -> str:
-        packet = self.buffer.packet
-        flags = f" [{flags_text(packet.tcp.flags)}]" if varying and packet.tcp is not None else ""
-        return f"rule {rule.span} for {packet.source} > {packet.destination}{flags}"
-
-
-def _open(match: Match) -> str:
-    known = match.modelled and match.name in MATCHES
-    return f"`{match.name}`, " + ("which the evidence does not show" if known else "which is not modelled")
-
-
-def _words(rule: Rule) -> str:
-    text = rule.span.text.strip()
-    return f"`{text if len(text) <= _WORDS else text[:_WORDS] + '…'}`"

@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from bothways.facts.iptables import Rule, Table
+from bothways.facts.iptables import Match, Rule, Table, Target
+from bothways.facts.nft import NftTable
 from bothways.facts.snapshot import Netns
 
 __all__ = ["tracks", "tracks_by_rule"]
@@ -28,7 +29,7 @@ _TARGETS: Final = frozenset(
 def tracks(netns: Netns) -> bool:
     """True if the namespace has a tracker: a rule needs it, or a dump of it shows that it has worked."""
     seen = bool(netns.conntrack) or bool(netns.conntrack_events) or bool(netns.invalid_log)
-    return seen or tracks_by_rule(netns.iptables or ())
+    return seen or tracks_by_rule(netns.iptables or ()) or any(_tracking(table) for table in netns.nft or ())
 
 
 def tracks_by_rule(tables: Iterable[Table]) -> bool:
@@ -37,9 +38,24 @@ def tracks_by_rule(tables: Iterable[Table]) -> bool:
 
 
 def _needs(rule: Rule) -> bool:
-    if any(match.name.partition(".")[0] in _MATCHES for match in rule.matches):
-        return True
-    target = rule.target
+    return _looks(rule.matches) or _does(rule.target)
+
+
+def _tracking(table: NftTable) -> bool:
+    """True if a rule of a native nft table needs the tracker (``nft_ct_init``, ``nft_nat_init``)."""
+    return not table.dormant and any(
+        _looks(statement.matches) or _does(statement.target)
+        for chain in table.chains.values()
+        for rule in chain.rules
+        for statement in rule.statements
+    )
+
+
+def _looks(matches: tuple[Match, ...]) -> bool:
+    return any(match.name.partition(".")[0] in _MATCHES for match in matches)
+
+
+def _does(target: Target | None) -> bool:
     if target is None:
         return False
     return target.name in _TARGETS or (target.name == "CT" and "notrack" not in target.options)

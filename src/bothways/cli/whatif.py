@@ -1,0 +1,88 @@
+"""``bothways whatif BUNDLE [FLOW] --change 'HOST[/NETNS]: COMMAND'``."""
+
+from __future__ import annotations
+
+import click
+
+from bothways.cli.case import evidence_arguments, open_case, read_words, tell_problems
+from bothways.cli.ending import CommandError, ExitCode
+from bothways.cli.screen import colour, say, say_data, width
+from bothways.diagnose.whatif import what_if
+from bothways.facts.change import PlacedChange
+from bothways.model.change import NothingToChangeError
+from bothways.parse.change import ChangeError, parse_change
+from bothways.report.json import render_json
+from bothways.report.whatif_json import whatif_json
+
+__all__ = ["command"]
+
+
+@click.command("whatif", short_help="Walk a connection before and after a change, made on paper only.")
+@evidence_arguments
+@click.option(
+    "--change",
+    "changes",
+    metavar="CHANGE",
+    multiple=True,
+    required=True,
+    help="HOST[/NETNS]: COMMAND. May be given several times; they are made in order.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print bothways/whatif/1 instead of text.")
+@click.option("--problems", is_flag=True, help="List every problem in the evidence, not only the first 10.")
+def command(
+    words: tuple[str, ...],
+    taps: tuple[str, ...],
+    places: tuple[str, ...],
+    changes: tuple[str, ...],
+    *,
+    as_json: bool,
+    problems: bool,
+) -> int:
+    r"""
+    Walk a connection of BUNDLE before and after a change. Nothing is changed on any host.
+
+    CHANGE is a command as you would type it: ip, iptables, nft, sysctl, conntrack, ovs-ofctl or ovs-vsctl.
+    HOST and NETNS say where; left out, the one place where it fits is meant:
+
+    \b
+      bothways whatif CASE --change 'host1/qrouter: iptables -I FORWARD -j ACCEPT'
+      bothways whatif CASE --change 'ip netns exec qrouter sysctl -w net.ipv4.ip_forward=1'
+      bothways whatif CASE --change "host1: nft -f - <<< 'table ip t { … }'"
+
+    works: it works as recorded, and no other choice of the network gets worse. fails: it fails as recorded.
+    depends: it works as recorded, but another choice that worked before fails now. Exit 0 whatever the
+    verdict: the walk was done.
+    """
+    paths, question = read_words(words)
+    read = [_read(text) for text in changes]
+    case = open_case(paths, taps, places)
+    if question is None and case.question is None and not case.captures:
+        files = " ".join(map(str, paths))
+        raise CommandError(
+            "no connection is named: FLOW was left out, and bundle.toml has no [question]",
+            f"name it: `bothways whatif {files} 'tcp SOURCE > DESTINATION:PORT' --change …`",
+            ExitCode.WRONG_USAGE,
+        )
+    try:
+        found = what_if(case, read, question)
+    except NothingToChangeError as error:
+        raise CommandError(f"the change cannot be made: {error}", error.hint) from error
+    if as_json:
+        say_data(render_json(whatif_json(found)) + "\n")
+    else:
+        # rich is loaded only where text is wanted
+        from bothways.report.whatif_text import render_whatif_text  # noqa: PLC0415
+
+        say(render_whatif_text(found, width=width(), colour=colour()))
+    tell_problems(case.problems, every=problems)
+    return ExitCode.DONE
+
+
+def _read(text: str) -> PlacedChange:
+    try:
+        return parse_change(text)
+    except ChangeError as error:
+        place = "" if error.column is None else f" (column {error.column})"
+        raise CommandError(
+            f"the change `{text}` cannot be read: {error}{place}", error.hint, ExitCode.WRONG_USAGE
+        ) from error

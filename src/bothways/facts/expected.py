@@ -1,0 +1,71 @@
+"""What a walk promises that captures would hold, and how it compares with what they do hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bothways.facts.prediction import Crossing, Walk
+from bothways.facts.question import Question
+from bothways.facts.sighting import Sighting, Tap
+
+__all__ = ["Comparison", "ExpectedCapture", "Row", "SideBySide"]
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedCapture:
+    """
+    What a capture at one tap would hold of a walk.
+
+    :param filter: the pcap-filter that the tap ran with, None if unknown; what it refuses is left out.
+    """
+
+    tap: Tap
+    crossings: tuple[Crossing, ...]
+    filter: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One packet at a tap: recorded, predicted, or both."""
+
+    recorded: Sighting | None
+    predicted: Crossing | None
+
+    @property
+    def agrees(self) -> bool:
+        """True if it was both."""
+        return self.recorded is not None and self.predicted is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """
+    One tap.
+
+    :param later: packets recorded after the last predicted one, where the walk ends because the
+        connection works.
+    """
+
+    tap: Tap
+    rows: tuple[Row, ...]
+    later: int = 0
+
+    @property
+    def agrees(self) -> bool:
+        """True if every packet was both recorded and predicted, in the same order."""
+        return all(row.agrees for row in self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class SideBySide:
+    """
+    The recorded captures of a connection beside those that one walk promises.
+
+    :param walk: the outcome that was compared.
+    :param why_not: why nothing can be compared, "" if it was.
+    """
+
+    question: Question | None
+    walk: Walk | None
+    taps: tuple[Comparison, ...]
+    why_not: str = ""

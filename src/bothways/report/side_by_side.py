@@ -1,0 +1,94 @@
+"""Recorded captures beside the predicted ones: two columns of times, a mark where they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from bothways.facts.expected import Comparison, Row, SideBySide
+from bothways.facts.packet import Packet, flags_text
+from bothways.report.paper import Sheet
+from bothways.report.predicted_frames import ANY
+from bothways.report.words import counted, milliseconds
+
+__all__ = ["render_side_by_side"]
+
+_COLUMN: Final = 10
+_MARKS: Final = {(True, True): " ", (True, False): "<", (False, True): ">"}
+
+
+def render_side_by_side(compared: SideBySide, *, title: str, width: int, colour: bool) -> str:
+    """
+    Return all taps, ending with a newline.
+
+    A capture of all devices repeats what others show: it is listed only where it differs.
+    """
+    sheet = Sheet(width, colour)
+    sheet.heading(f"Recorded beside predicted: {title}")
+    if compared.why_not:
+        sheet.paragraph(f"Nothing to compare: {compared.why_not}.")
+        return sheet.text()
+    same = sum(row.agrees for tap in compared.taps for row in tap.rows)
+    total = sum(len(tap.rows) for tap in compared.taps)
+    agreeing = sum(tap.agrees for tap in compared.taps)
+    sheet.paragraph(
+        f"{same} of {counted(total, 'packet')} are both recorded and predicted; "
+        f"{agreeing} of {counted(len(compared.taps), 'tap')} show exactly what was predicted. Times are "
+        "milliseconds since the first packet at the tap; the walk knows order and timers only."
+    )
+    for each in compared.taps:
+        _tap(sheet, each)
+    return sheet.text()
+
+
+def _tap(sheet: Sheet, tap: Comparison) -> None:
+    head = str(tap.tap)
+    if not tap.rows:
+        sheet.space()
+        sheet.line((head, "cyan"), ("  nothing recorded, nothing predicted", ""), indent=2)
+        return
+    if tap.agrees and tap.tap.device == ANY:
+        sheet.space()
+        sheet.line((head, "cyan"), (f"  {counted(len(tap.rows), 'packet')}, all as predicted", ""), indent=2)
+        return
+    sheet.space()
+    sheet.line((head, "cyan"), indent=2)
+    sheet.line((f"{'recorded':>{_COLUMN}} | {'predicted':>{_COLUMN}} |", "dim"), indent=2)
+    starts = _starts(tap.rows)
+    for row in tap.rows:
+        _row(sheet, row, starts)
+    if tap.later:
+        sheet.line((f"and {counted(tap.later, 'packet')} recorded after the walk's end", "dim"), indent=4)
+
+
+def _starts(rows: Iterable[Row]) -> tuple[int, int]:
+    """First times of both columns."""
+    one = [row.recorded.time_ns for row in rows if row.recorded is not None]
+    two = [row.predicted.at_ns for row in rows if row.predicted is not None]
+    return min(one, default=0), min(two, default=0)
+
+
+def _row(sheet: Sheet, row: Row, starts: tuple[int, int]) -> None:
+    one = "-" if row.recorded is None else milliseconds(row.recorded.time_ns - starts[0])
+    two = "-" if row.predicted is None else milliseconds(row.predicted.at_ns - starts[1])
+    shown = row.recorded or row.predicted
+    if shown is None:
+        return
+    mark = _MARKS[row.recorded is not None, row.predicted is not None]
+    tunnel = "" if shown.tunnel is None else f"VNI {shown.tunnel.vni} "
+    look = "" if row.agrees else "bold red"
+    words = f"{one:>{_COLUMN}} | {two:>{_COLUMN}} | {tunnel}{_words(shown.packet)}"
+    sheet.line((f"{mark} ", look), (words, look), indent=0)
+
+
+def _words(packet: Packet) -> str:
+    """Ends and flags: what was compared."""
+    flags = "" if packet.tcp is None else f" [{flags_text(packet.tcp.flags)}]"
+    return f"{_end(packet, sending=True)} > {_end(packet, sending=False)}{flags}"
+
+
+def _end(packet: Packet, *, sending: bool) -> str:
+    end = packet.source if sending else packet.destination
+    if end is None:
+        return "?"
+    return str(end.address) if end.port is None else f"{end.address}.{end.port}"
