@@ -34,6 +34,7 @@ def reasoning_guard() -> Iterator[Guard]:
 
 #: program -> the package of Debian and Ubuntu that brings it
 PACKAGES: Mapping[str, str] = {
+    "chromium": "chromium",
     "conntrack": "conntrack",
     "ip": "iproute2",
     "iptables": "iptables",

@@ -23,7 +23,15 @@ HEAD = """\
 
 def page() -> str:
     """Return the whole page as Markdown: the command, then every verb in alphabetical order."""
-    root = click.Context(command, info_name="bothways", max_content_width=WIDTH, terminal_width=WIDTH)
+    # A command remembers the help option that it was first asked for, so this one must be its own.
+    names = command.context_settings["help_option_names"]
+    root = click.Context(
+        command,
+        info_name="bothways",
+        max_content_width=WIDTH,
+        terminal_width=WIDTH,
+        help_option_names=names,
+    )
     sections = [HEAD, section("bothways", command.get_help(root))]
     for name in sorted(command.list_commands(root)):
         verb = command.get_command(root, name)

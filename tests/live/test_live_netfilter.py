@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -20,12 +21,14 @@ import pytest
 from bothways.facts.address import Mac, address
 from bothways.facts.choice import Assumption, Freedom
 from bothways.facts.dump import Dump
+from bothways.facts.nft import NftTable
 from bothways.facts.packet import TCP, Ethernet, Flag, Ip, Packet, Tcp
 from bothways.facts.snapshot import Netns
 from bothways.facts.span import Span
 from bothways.model.linux.stack import Stack
 from bothways.parse.ip_json import parse_addr, parse_route, parse_rule
 from bothways.parse.iptables import parse_iptables
+from bothways.parse.nft_text import parse_nft
 from bothways.parse.ss import parse_ss
 from bothways.parse.sysctl import parse_sysctl
 
@@ -85,7 +88,7 @@ SYN, RST, ACK = Flag.SYN, Flag.RST, Flag.ACK
 
 @dataclass(frozen=True)
 class Case:
-    """Rules by table, sysctls, and the segments that are sent one after the other."""
+    """Rules by table, sysctls, native nft tables, and the segments that are sent one after the other."""
 
     name: str
     rules: str = ""
@@ -96,10 +99,34 @@ class Case:
     port: int = 22
     ttl: int = 64
     leg: str = "outside"
+    nft: str = ""
 
 
 DNAT = f"-t nat -A PREROUTING -d {FLOATING} -j DNAT --to-destination {MACHINE}"
 MARKED = "-t mangle -A PREROUTING -j MARK --set-xmark 0x2/0xffff"
+
+
+def own(
+    rules: str,
+    hook: str = "forward",
+    priority: str = "0",
+    *,
+    kind: str = "filter",
+    policy: str = "accept",
+    other: str = "",
+) -> str:
+    """A native nft table with one chain on a hook."""
+    head = f"type {kind} hook {hook} priority {priority}; policy {policy};"
+    lines = rules.replace("; ", "\n")
+    return f"table ip own {{\nchain c {{\n{head}\n{lines}\n}}\n{other}\n}}\n"
+
+
+def second(priority: str, rule: str) -> str:
+    """One more chain on the same hook."""
+    return f"chain d {{\ntype filter hook forward priority {priority};\n{rule}\n}}"
+
+
+EARLY = {"hook": "prerouting", "priority": "-310"}
 CASES = [
     Case("forwarded"),
     Case("for itself, nobody listens", destination=FLOATING),
@@ -160,6 +187,45 @@ CASES = [
     Case("the reverse path, by a rule",
          "-t raw -A PREROUTING -m rpfilter --invert -j DROP", source="198.51.100.77"),
     Case("a sender that is its own", source="192.0.2.222"),
+    Case("nft drops", nft=own("tcp dport 22 drop")),
+    Case("nft drops another port", nft=own("tcp dport { 23, 80-90 } drop")),
+    Case("nft drops no udp", nft=own("udp dport != 53 drop")),
+    Case("nft accepts and iptables drops", "-A FORWARD -j DROP", nft=own("accept")),
+    Case("nft accepts in one chain of two", nft=own("accept", other=second("5", "drop"))),
+    Case("of two chains of the same priority, the one marks",
+         nft=own("meta mark 0x7 drop", other=second("0", "meta mark set 0x7"))),
+    Case("of two chains of the same priority, the other marks",
+         nft=own("meta mark set 0x7", other=second("0", "meta mark 0x7 drop"))),
+    Case("nft policy", nft=own("", policy="drop")),
+    Case("nft return from the hook", nft=own("return", policy="drop")),
+    Case("nft jump comes back", nft=own("jump one; drop", other="chain one {\nudp dport 1 accept\n}")),
+    Case("nft goto does not", nft=own("goto one; drop", other="chain one {\nudp dport 1 accept\n}")),
+    Case("nft return from a jump", nft=own("jump one; drop", other="chain one {\nreturn\n}")),
+    Case("nft resets", nft=own("reject with tcp reset")),
+    Case("nft rejects", nft=own("reject with icmp type admin-prohibited")),
+    Case("nft marks before iptables asks", "-A FORWARD -m mark --mark 0x7 -j DROP",
+         nft=own("meta mark set 0x7", **EARLY)),
+    Case("nft writes before it asks", destination=FLOATING,
+         nft=own(f"ip daddr {FLOATING} ip daddr set {MACHINE}; ip daddr {FLOATING} drop", **EARLY)),
+    Case("nft has written when a later condition fails", destination=FLOATING,
+         nft=own(f"ip daddr {FLOATING} ip daddr set {MACHINE} tcp dport 9 accept", **EARLY)),
+    Case("translated by nft without a tracker", destination=FLOATING, flags=(SYN, ACK),
+         nft=own(f"ip daddr {FLOATING} notrack ip daddr set {MACHINE}", **EARLY)),
+    Case("a port written by nft", nft=own("tcp dport 22 tcp dport set 2222", **EARLY)),
+    Case("nft takes it out of tracking, so DNAT is not asked", DNAT, destination=FLOATING,
+         nft=own("notrack", **EARLY)),
+    Case("nft too late to take it out of tracking", DNAT, destination=FLOATING,
+         nft=own("notrack", hook="prerouting", priority="-150")),
+    Case("translated by nft", destination=FLOATING, flags=(SYN, ACK),
+         nft=own(f"ip daddr {FLOATING} dnat to {MACHINE}", "prerouting", "dstnat", kind="nat")),
+    Case("iptables has translated before nft is asked", DNAT.replace("-d ", "-p tcp -d ", 1) + ":2222",
+         destination=FLOATING,
+         nft=own(f"ip daddr {FLOATING} dnat to {MACHINE}", "prerouting", "dstnat + 5", kind="nat")),
+    Case("masqueraded by nft", leg="inside", source=MACHINE, destination=CLIENT,
+         nft=own('oifname "qg" masquerade', "postrouting", "srcnat", kind="nat")),
+    Case("nft asks for the state", nft=own("ct state new drop")),
+    Case("nft drops what is invalid", DNAT, destination=FLOATING, flags=(SYN, ACK),
+         nft=own("ct state invalid drop", "input")),
 ]  # fmt: skip
 
 
@@ -209,9 +275,14 @@ class Site:
             rules[table].append(" ".join(words[2:] if words[0] == "-t" else words))
         blocks = ["\n".join([f"*{table}", *lines, "COMMIT"]) for table, lines in rules.items()]
         text = "\n".join([*blocks, ""])
-        argv = ("ip", "netns", "exec", self.router, "iptables-restore")
+        argv: tuple[str, ...] = ("ip", "netns", "exec", self.router, "iptables-restore")
         done = subprocess.run(argv, input=text, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
+        if shutil.which("nft") is not None:
+            script = "table ip own\ndelete table ip own\n" + case.nft
+            argv = (*argv[:4], "nft", "-f", "-")
+            done = subprocess.run(argv, input=script, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
         self.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv4.conf.all.rp_filter=0", *case.sysctls)
 
     def dumped(self) -> Netns:
@@ -220,8 +291,11 @@ class Site:
             for device in ("all", "qg", "qr")
             for name in ("rp_filter", "forwarding", "accept_local", "route_localnet", "src_valid_mark")
         ]
+        listed = self.run("nft", "list", "ruleset") if shutil.which("nft") is not None else ""
+        native = tuple(r for r in parse_nft(listed, file="nft").rows if isinstance(r, NftTable))
         return replace(
             self.space,
+            nft=Dump(native, "nft"),
             iptables=Dump(parse_iptables(self.run("iptables-save"), file="iptables").rows, "iptables"),
             sysctls=Dump(
                 parse_sysctl(self.run("sysctl", "net.ipv4.ip_forward", *sysctls), file="s").rows, "s"
@@ -312,6 +386,8 @@ def modelled(stack: Stack, device: str, packet: Packet) -> list[object] | None:
 
 @pytest.mark.parametrize(("number", "case"), list(enumerate(CASES)), ids=[case.name for case in CASES])
 def test_the_kernel_and_the_model_agree(site: Site, number: int, case: Case) -> None:
+    if case.nft and shutil.which("nft") is None:
+        pytest.skip("this machine lacks nft")
     site.load(case)
     space = site.dumped()
     device = "qg" if case.leg == "outside" else "qr"

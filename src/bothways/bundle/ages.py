@@ -36,11 +36,15 @@ _COMMANDS: Final[Mapping[str, re.Pattern[str]]] = {
         "conntrack": r"(?:^|[ /])conntrack .*(?:-L|--dump)(?: |$)",
         "conntrack-stats": r"(?:^|[ /])conntrack .*(?:-S|--stats)(?: |$)",
         "conntrack-events": r"(?:^|[ /])conntrack .*(?:-E|--event)(?: |$)",
+        "nstat": r"(?:^|[ /])nstat(?: |$)",
         "ss": r"(?:^|[ /])ss(?: |$)",
         "sysctl": r"(?:^|[ /])sysctl(?: |$)",
         "kernel": r"(?:^|[ /])uname(?: |$)",
         "show": r"(?:^|[ /])ovs-vsctl .*show(?: |$)",
         "ovsdb": r"(?:^|[ /])ovsdb-client .*dump(?: |$)|(?:^|[ /])ovs-vsctl .*list(?: |$)",
+        "list-bridge": r"(?:^|[ /])ovs-vsctl .*list [Bb]ridge(?: |$)",
+        "list-port": r"(?:^|[ /])ovs-vsctl .*list [Pp]ort(?: |$)",
+        "list-interface": r"(?:^|[ /])ovs-vsctl .*list [Ii]nterface(?: |$)",
         "tnl-neigh-show": r"tnl/neigh/show|tnl/arp/show",
     }.items()
 }

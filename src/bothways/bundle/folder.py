@@ -85,8 +85,7 @@ def open_folder(root: Path) -> Folder:
     if not root.exists():
         raise BundleError(f"`{root}` does not exist")
     if not root.is_dir():
-        hint = "unpack the archive and name the folder" if root.name.endswith(_ARCHIVES) else ""
-        raise BundleError(f"`{root}` is a file, a bundle is a folder", hint)
+        raise BundleError(f"`{root}` is a file, a bundle is a folder or an archive of one")
     folder = Folder(root)
     try:
         _walk(folder, root, root.resolve(), "")
@@ -96,9 +95,6 @@ def open_folder(root: Path) -> Folder:
         ) from error
     folder.files = dict(sorted(folder.files.items(), key=lambda item: item[0].split("/")))
     return folder
-
-
-_ARCHIVES = (".tar", ".gz", ".tgz", ".xz", ".zst", ".zip")
 
 
 def _walk(folder: Folder, place: Path, root: Path, prefix: str) -> None:

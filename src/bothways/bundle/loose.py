@@ -16,18 +16,15 @@ from bothways.bundle.content import Bundle
 from bothways.bundle.error import BundleError
 from bothways.bundle.folder import open_folder
 from bothways.bundle.item import Item
+from bothways.bundle.loose_captures import read_loose_captures
 from bothways.bundle.loose_file import is_capture, read_items
 from bothways.bundle.loose_hosts import original, read_hosts
 from bothways.bundle.loose_place import place_items
 from bothways.bundle.open import open_bundle
-from bothways.bundle.place import ROOT, read_places
+from bothways.bundle.place import read_places
 from bothways.bundle.requote import requote
-from bothways.capture.order import backwards
-from bothways.capture.pcap import read_pcap
-from bothways.capture.tcpdump_text import read_tcpdump_text
 from bothways.facts.kernel_stack import KernelStack
-from bothways.facts.sighting import Capture, Tap
-from bothways.facts.snapshot import Host, Snapshot
+from bothways.facts.snapshot import Snapshot
 from bothways.facts.span import Kind, Problem, Span
 from bothways.parse.kernel_stack import parse_kernel_stacks
 
@@ -158,27 +155,19 @@ def _bundle(
     lines = {file: _lines(data) for file, data in files.items() if not is_capture(file, data)}
     problems = [_quoting(problem, lines) for problem in problems]
     hosts = read_hosts(items, lines, problems)
-    captures: list[Capture] = []
+    captures = read_loose_captures(items, hosts, lines, problems)
     stacks: list[KernelStack] = []
     for item in items:
-        if item.capture:
-            capture = _capture(item, hosts, lines, problems)
-            if capture is not None:
-                problems.extend(backwards(capture.sightings))
-                captures.append(capture)
-        elif item.kind == "stacks":
+        if item.kind == "stacks":
             parsed = parse_kernel_stacks(item.text, file=item.file, host=item.place.host)
             stacks.extend(requote(parsed.rows, {item.file: original(item, lines)}))
-    # As in a bundle: where one tap has both, the text is a rendering of the packets.
-    binary = {capture.tap for capture in captures if not capture.textual}
-    captures = [capture for capture in captures if not (capture.textual and capture.tap in binary)]
     root = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
     return Bundle(
         root,
         "",
         None,
         Snapshot(hosts),
-        tuple(captures),
+        captures,
         tuple(stacks),
         _in_order(problems, list(files)),
         tuple(files),
@@ -191,40 +180,6 @@ def _quoting(problem: Problem, lines: Mapping[str, tuple[str, ...]]) -> Problem:
     if span.line is None or span.line > len(rows):
         return problem
     return replace(problem, span=replace(span, text=rows[span.line - 1]))
-
-
-def _capture(
-    item: Item, hosts: Mapping[str, Host], lines: Mapping[str, tuple[str, ...]], problems: list[Problem]
-) -> Capture | None:
-    host, netns, device = item.place.host, item.place.netns or ROOT, item.place.device
-    if host is None or device is None:
-        return None
-    tap = Tap(host, netns, device)
-    if item.kind == "pcap":
-        space = hosts[host].netns.get(netns)
-        names = (
-            {row.index: row.name for row in space.devices} if space and space.devices is not None else None
-        )
-        sightings, faults = read_pcap(item.data, tap=tap, file=item.file, names=names)
-        problems.extend(faults)
-        return Capture(tap, sightings, item.file, filter=item.filter)
-    origins = {item.file: original(item, lines)}
-    read = read_tcpdump_text(item.text, tap=tap, file=item.file)
-    problems.extend(requote(read.problems, origins))
-    if not read.sightings and read.captured is None:
-        # Nothing shows that it ran to its end.
-        return None
-    return Capture(
-        tap,
-        requote(read.sightings, origins),
-        item.file,
-        filter=item.filter,
-        snaplen=read.snaplen,
-        captured=read.captured,
-        received=read.received,
-        dropped=read.dropped,
-        textual=True,
-    )
 
 
 def _in_order(problems: Sequence[Problem], files: Sequence[str]) -> tuple[Problem, ...]:

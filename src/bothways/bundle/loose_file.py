@@ -23,6 +23,8 @@ _GZIP: Final = b"\x1f\x8b"
 _CAPTURE_NAME: Final = re.compile(r"\.(?:pcap|cap|pcapng|dmp)(?:\d{0,4})(?:\.gz)?\Z")
 
 
+#: `ip link` looks like `ip addr` of a machine without addresses; it does not say that there are none.
+_INET: Final = re.compile(r"(?m)(?:^|\s)inet6?\s")
 #: Name of a file -> what it would hold; an empty one shows that there was nothing.
 _EMPTY: Final = {
     "iptables-save": "iptables",
@@ -65,7 +67,9 @@ def read_items(file: str, data: bytes) -> Iterator[Item]:
     pieces = cut_transcript(text)
     kinds = {piece.kind for piece in pieces}
     if len(kinds) == 1 and all(piece.command is None for piece in pieces):
-        yield Item(file, kinds.pop(), Place(), text)
+        kind = kinds.pop()
+        if kind != "addr" or _INET.search(text) is not None:
+            yield Item(file, kind, Place(), text)
         return
     total = text.count("\n") + 1
     for piece in pieces:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from bothways.bundle.ages import Ages
+from bothways.bundle.archive import open_archive
 from bothways.bundle.captures import read_captures
 from bothways.bundle.content import Bundle
 from bothways.bundle.dumps import DumpReader, read_netns
@@ -113,12 +114,12 @@ def open_bundle(path: Path) -> Bundle:
     """
     Open a bundle.
 
-    :param path: the folder that holds ``bundle.toml`` and ``hosts/``.
+    :param path: the folder that holds ``bundle.toml`` and ``hosts/``, or an archive of it.
     :returns: everything that was understood; ``problems`` says what was not.
-    :raises BundleError: if *path* is no folder, holds no evidence below ``hosts/``, or its ``bundle.toml`` is
-        not TOML or of another format version.
+    :raises BundleError: if *path* is neither folder nor archive, holds no evidence below ``hosts/``, or its
+        ``bundle.toml`` is not TOML or of another format version.
     """
-    folder = open_folder(path)
+    folder = open_archive(path) if path.is_file() else open_folder(path)
     manifest = read_manifest(folder)
     names = [name for name in folder.below(_HOSTS) if folder.below(_HOSTS, name)]
     if not names:

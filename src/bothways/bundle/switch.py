@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Final, TypeVar, cast
@@ -14,11 +14,13 @@ from bothways.parse.openflow import parse_flows
 from bothways.parse.openflow_ports import parse_ports
 from bothways.parse.ovs_appctl import parse_fdb_show, parse_tunnel_neighbours
 from bothways.parse.ovs_assemble import merge_bridge
+from bothways.parse.ovs_list import OvsRow, listed_bridges, listed_ports, parse_vsctl_list
 from bothways.parse.ovs_vsctl import parse_vsctl_show
 from bothways.parse.ovsdb import parse_ovsdb
 
 __all__ = ["read_switch"]
 
+_LISTS: Final = ("list-bridge.txt", "list-port.txt", "list-interface.txt")
 _SHOW: Final = "show.txt"
 _OVSDB: Final = "ovsdb.jsonl"
 _NEIGHBOURS: Final = "tnl-neigh-show.txt"
@@ -38,11 +40,45 @@ def _described(reader: DumpReader, host: str) -> tuple[Mapping[str, Bridge], Map
     )
 
 
-def _bridge(reader: DumpReader, host: str, name: str, show: Bridge | None, ovsdb: Bridge | None) -> Bridge:
+def _listed(reader: DumpReader, host: str) -> tuple[OvsRow, ...]:
+    """Rows of ``ovs-vsctl list``, one file a table."""
+    rows: list[OvsRow] = []
+    for file in _LISTS:
+        found = reader.parsed(parse_vsctl_list, f"hosts/{host}/ovs/{file}", reader.ages.of_switch(host, file))
+        rows.extend(cast("tuple[OvsRow, ...]", found or ()))
+    return tuple(rows)
+
+
+def _completed(
+    name: str, show: Bridge | None, ports: Iterable[Port] | None, rows: Sequence[OvsRow]
+) -> Bridge | None:
+    """What the rows say of ports that other dumps know to be the bridge's; None if nothing."""
+    known = {port.name: port for port in ports or ()} | dict({} if show is None else show.ports)
+    owned = any(row.table == "Port" for row in rows)
+    found = {port.name: port for port in listed_ports(rows) if port.name in known}
+    if not owned:
+        # VLANs stand in the table Port alone.
+        found = {
+            key: replace(port, tag=known[key].tag, trunks=known[key].trunks, vlan_mode=known[key].vlan_mode)
+            for key, port in found.items()
+        }
+    return Bridge("", name, found) if found else None
+
+
+def _bridge(
+    reader: DumpReader,
+    host: str,
+    name: str,
+    described: tuple[Bridge | None, Bridge | None],
+    rows: Sequence[OvsRow],
+) -> Bridge:
     place = f"hosts/{host}/ovs/{name}"
     ages = partial(reader.ages.of_bridge, host, name)
     ports = reader.parsed(parse_ports, f"{place}.ports.txt", ages("ports"))
     flows = reader.dump(parse_flows, f"{place}.flows.txt", ages("flows"))
+    show, ovsdb = described
+    if ovsdb is None:
+        ovsdb = _completed(name, show, cast("tuple[Port, ...] | None", ports), rows)
     bridge = merge_bridge(
         host,
         name,
@@ -63,9 +99,14 @@ def read_switch(reader: DumpReader, host: str) -> Switch | None:
     if not names:
         return None
     show, ovsdb = _described(reader, host)
+    rows = _listed(reader, host)
+    if not ovsdb:
+        listed = listed_bridges(rows)
+        reader.folder.problems.extend(listed.problems)
+        ovsdb = {row.name: row for row in listed.rows}
     named = {name.removesuffix(end) for name in names for end in _ENDS if name.endswith(end)}
     bridges = {
-        name: _bridge(reader, host, name, show.get(name), ovsdb.get(name))
+        name: _bridge(reader, host, name, (show.get(name), ovsdb.get(name)), rows)
         for name in sorted(named | show.keys() | ovsdb.keys())
     }
     neighbours = reader.dump(

@@ -7,6 +7,8 @@ link layer     Ethernet, or the cooked headers of an ``any`` capture (SLL, SLL2)
 layers         what one frame holds: headers from the outside in, and the bytes of the innermost
 tunnel         VXLAN: the frame counts as its inner packet, the underlay is kept beside it
 words          a packet as tcpdump prints it, which is how every report quotes a frame
+compose frame  a packet back into the bytes of a frame
+pcapng write   frames of several taps into one capture file
 tcpdump text   what people paste: lines of words, with or without numbers
 order          whether the time stamps of one capture run forwards
 ============== ==================================================================

@@ -32,7 +32,7 @@ _MAGICS: Final[Mapping[bytes, tuple[str, int]]] = {
 
 #: First bytes of what people name .pcap although it is something else -> (what it is, hint).
 _OTHERS: Final[tuple[tuple[bytes, str, str], ...]] = (
-    (b"\x0a\x0d\x0d\x0a", "a pcapng file", "name it DEVICE.pcapng"),
+    (b"\x0a\x0d\x0d\x0a", "a pcapng file", "convert it: editcap -F pcap IN OUT"),
     (b"\x1f\x8b", "a gzip file", "unpack it with gunzip"),
     (b"\x28\xb5\x2f\xfd", "a zstd file", "unpack it with zstd -d"),
     (b"\xfd7zXZ", "an xz file", "unpack it with unxz"),

@@ -2,8 +2,8 @@
 One interface of a pcapng section: where it was, how it counts time, what it lost.
 
 Options are pairs of code and value (draft-ietf-opsawg-pcapng, sections 3.5, 4.2 and 4.6). The name becomes
-the tap: a device, or ``HOST/NETNS:DEVICE`` as bothways writes it. What is no name of a Linux device (a pipe, a
-Windows adapter, a remote capture tool of Wireshark) names no tap.
+the tap: a device, or ``HOST/NETNS:DEVICE`` as bothways writes it. What is no name of a Linux device (a pipe,
+a Windows adapter, a remote capture tool of Wireshark) names no tap.
 """
 
 from __future__ import annotations

@@ -18,10 +18,9 @@ from bothways.parse.flow import FlowError, parse_flow
 from bothways.report.words import counted, problem_line
 
 __all__ = [
-    "bundle_argument",
     "evidence_arguments",
-    "flow_argument",
     "open_case",
+    "place_options",
     "read_flow",
     "read_words",
     "tell_problems",
@@ -40,18 +39,13 @@ _FILE: Final = re.compile(
 Verb = TypeVar("Verb", bound=Callable[..., object])
 
 
-def bundle_argument(verb: Verb) -> Verb:
-    """Declare BUNDLE."""
-    return click.argument("bundle", metavar="BUNDLE", type=click.Path(path_type=Path))(verb)
-
-
-def flow_argument(verb: Verb) -> Verb:
-    """Declare FLOW. Several words are taken too, so that :func:`read_flow` answers a forgotten quote."""
-    return click.argument("flow", metavar="[FLOW]", nargs=-1)(verb)
-
-
 def evidence_arguments(verb: Verb) -> Verb:
     """Declare BUNDLE or files, with FLOW behind them (``words``), and where loose files were taken."""
+    return click.argument("words", metavar="BUNDLE... [FLOW]", nargs=-1, required=True)(place_options(verb))
+
+
+def place_options(verb: Verb) -> Verb:
+    """Declare where loose files were taken."""
     verb = click.option(
         "--place",
         "places",
@@ -59,14 +53,13 @@ def evidence_arguments(verb: Verb) -> Verb:
         multiple=True,
         help="Where a dump was taken, if nothing tells; FILE:LINE for one of several.",
     )(verb)
-    verb = click.option(
+    return click.option(
         "--tap",
         "taps",
         metavar="HOST[/NETNS]:DEVICE=FILE",
         multiple=True,
         help="Where a capture was taken, if nothing tells.",
     )(verb)
-    return click.argument("words", metavar="BUNDLE... [FLOW]", nargs=-1, required=True)(verb)
 
 
 def read_words(words: Sequence[str]) -> tuple[tuple[Path, ...], Question | None]:

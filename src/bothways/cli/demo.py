@@ -8,18 +8,22 @@ from typing import Final
 
 import click
 
+from bothways.bundle import Bundle
 from bothways.cli.case import open_case, tell_problems
 from bothways.cli.diagnose import say_verdict, write_page
 from bothways.cli.ending import CommandError, ExitCode
-from bothways.cli.screen import say
-from bothways.diagnose import diagnose
+from bothways.cli.screen import colour, say, width
+from bothways.diagnose import diagnose, lay_beside
 from bothways.facts.diagnosis import Diagnosis
 
 __all__ = ["command"]
 
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
-#: where the incident lies: in a wheel, and in the source tree
-_PLACES: Final = (_PACKAGE / "_examples" / "incident", _PACKAGE.parents[1] / "examples" / "incident")
+#: where the examples lie: in a wheel, and in the source tree
+_PLACES: Final = (_PACKAGE / "_examples", _PACKAGE.parents[1] / "examples")
+_INCIDENT: Final = "incident"
+#: the same cloud rebuilt, with all its dumps
+_REBUILT: Final = "dual-l3"
 _PAGE: Final = Path("bothways-demo.html")
 
 
@@ -35,23 +39,35 @@ def command(html: Path | None) -> int:
     Diagnose the incident that bothways was born from.
 
     It is `bothways diagnose` on the evidence that its author published: SSH to a floating IP of an OpenStack
-    cloud was reset at once. The verdict is printed, and written as an HTML page; the path of the page is the
-    last line of the output.
+    cloud was reset at once. Then what was recorded is laid beside what the dumps predict, tap by tap: for the
+    incident, and for the same cloud rebuilt. The verdict is also written as an HTML page; the path of the
+    page is the last line of the output.
     """
-    verdict = diagnose(open_case(_incident()))
+    case = open_case(_example(_INCIDENT))
+    verdict = diagnose(case)
     say_verdict(verdict)
     tell_problems(verdict.problems)
+    _say_beside(case, "the incident")
+    _say_beside(open_case(_example(_REBUILT)), "the same cloud, rebuilt")
     page = _written(verdict, html)
     say(f"\nThe same as a page, with the ladder of packets:\n{page.resolve()}\n")
     return ExitCode.DONE
 
 
-def _incident() -> Path:
-    """Return the folder of the incident's evidence."""
-    found = next((place for place in _PLACES if (place / "bundle.toml").is_file()), None)
+def _say_beside(case: Bundle, title: str) -> None:
+    """Print what was recorded beside what is predicted."""
+    from bothways.report.side_by_side import render_side_by_side  # noqa: PLC0415 (rich is loaded late)
+
+    beside = render_side_by_side(lay_beside(case), title=title, width=width(), colour=colour())
+    say(f"\n{beside}")
+
+
+def _example(name: str) -> Path:
+    """Return the folder of an example's evidence."""
+    found = next((place / name for place in _PLACES if (place / name / "bundle.toml").is_file()), None)
     if found is None:
-        places = " or ".join(f"`{place}`" for place in _PLACES)
-        message = f"the incident's evidence is missing, it was expected in {places}"
+        places = " or ".join(f"`{place / name}`" for place in _PLACES)
+        message = f"the {name}'s evidence is missing, it was expected in {places}"
         raise CommandError(message, "install bothways again")
     return found
 

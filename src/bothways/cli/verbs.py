@@ -28,7 +28,9 @@ _VERBS: Final = {
     "conntrack": "Step the TCP tracker by hand: state, verdict, reason.",
     "demo": "Diagnose the incident that bothways was born from.",
     "diagnose": "Say why a connection failed, who did it, and what proves it.",
+    "explain": "Print the page of a cause.",
     "predict": "Walk a connection through the dumps, every outcome.",
+    "show": "Say what is in a bundle, and what was understood of it.",
     "whatif": "Walk a connection before and after a change, made on paper only.",
 }
 _EPILOG: Final = """\b

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import click
 
 from bothways.cli.case import evidence_arguments, open_case, read_words, tell_problems
@@ -15,6 +17,8 @@ from bothways.report.json import render_json
 from bothways.report.whatif_json import whatif_json
 
 __all__ = ["command"]
+
+_HINT: Final = "changes are made to what the dumps show: see hosts/ in the bundle"
 
 
 @click.command("whatif", short_help="Walk a connection before and after a change, made on paper only.")
@@ -66,7 +70,7 @@ def command(
     try:
         found = what_if(case, read, question)
     except NothingToChangeError as error:
-        raise CommandError(f"the change cannot be made: {error}", error.hint) from error
+        raise CommandError(f"the change cannot be made: {error}", error.hint or _HINT) from error
     if as_json:
         say_data(render_json(whatif_json(found)) + "\n")
     else:

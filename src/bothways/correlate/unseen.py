@@ -60,9 +60,15 @@ class Watch:
         )
 
     def ran(self, capture: Capture, flight: Flight) -> bool:
-        """True if its own times say that a capture ran when a packet passed."""
+        """
+        True if its own times say that a capture ran when a packet passed.
+
+        A file that holds fewer packets than were captured broke off: what came last is not in it.
+        """
         host = capture.tap.host
         if capture.started is None or capture.stopped is None:
+            return False
+        if capture.captured is not None and capture.captured > len(capture.sightings):
             return False
         dated = [o for o in flight.observations if not o.sighting.clock_only]
         moments = [o.time_ns for o in dated if o.host == host]

@@ -13,9 +13,9 @@ mechanism     how a namespace came to reset what it should have forwarded
 stray         how a namespace let a reply out untranslated
 bypass        which way the reply took round it
 flip          a snapshot without one fact, to see whether the fate hangs on it
-whatif        the same connection before and after a change
 culprits      what the connection would live without
 causes/       one file per cause
+cut_short     captures that break off before its end
 consistency   where pieces of evidence contradict each other
 bystanders    connections beside it that a change must not break
 whatif        the same connection before and after a change
@@ -24,6 +24,8 @@ refuted       causes that fit and that the evidence refutes
 wanted        what is unknown, and the command that would tell
 expect        what captures would hold of a walk, tap by tap
 beside        recorded captures beside predicted ones
+illustrate    what a page shows beside the verdict: ``paths``, ``predicted_ladder``, ``excerpts``
+itinerary     the copy of a predicted packet that somebody took
 compose       puts the verdict together
 """
 

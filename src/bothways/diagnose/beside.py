@@ -3,7 +3,8 @@ The recorded captures of a connection beside the predicted ones.
 
 Compared are the packets of the connection by their ends, flags and tunnel, in the order of each tap. Sequence
 numbers and times are the walk's own. ARP is left out: a station that knows its neighbour does not ask. A walk
-ends where data has passed both ways; what was recorded later is counted and not compared.
+ends where data has passed both ways, and in any case at its horizon; what was recorded later is counted and
+not compared, nor what is predicted for after the end of a capture.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from bothways.facts.packet import Packet, Tunnel, flags_text
 from bothways.facts.prediction import Crossing
 from bothways.facts.question import Question
 from bothways.facts.sighting import Sighting, Tap
+from bothways.model.world.connection import HORIZON_NS
 
 __all__ = ["lay_beside"]
 
@@ -41,7 +43,11 @@ def lay_beside(bundle: Bundle, question: Question | None = None) -> SideBySide:
         return SideBySide(case.question, walk, (), f"the dumps do not say how it goes: {walk.why}")
     recorded = _recorded(case)
     works = walk.fate is Fate.WORKS
-    taps = tuple(_compare(each, recorded.get(each.tap, ()), ends=works) for each in expect(bundle, walk))
+    stops = {capture.tap: capture.stopped for capture in bundle.captures}
+    taps = tuple(
+        _compare(each, recorded.get(each.tap, ()), ends=works, stopped=stops.get(each.tap))
+        for each in expect(bundle, walk)
+    )
     return SideBySide(case.question, walk, taps)
 
 
@@ -55,12 +61,28 @@ def _recorded(case: Case) -> dict[Tap, list[Sighting]]:
     return {tap: sorted(seen, key=lambda each: each.position) for tap, seen in found.items()}
 
 
-def _compare(expected: ExpectedCapture, recorded: Sequence[Sighting], *, ends: bool) -> Comparison:
+def _compare(
+    expected: ExpectedCapture, recorded: Sequence[Sighting], *, ends: bool, stopped: float | None
+) -> Comparison:
     predicted = [each for each in expected.crossings if each.packet.tcp is not None]
-    rows = list(_aligned(recorded, predicted))
+    watched = [each for each in predicted if not _after(stopped, each, recorded, predicted)]
+    rows = list(_aligned(recorded, watched))
     covered = max((n for n, row in enumerate(rows, 1) if row.predicted is not None), default=0)
-    kept = rows[:covered] if ends else rows
-    return Comparison(expected.tap, tuple(kept), len(rows) - len(kept))
+    horizon = recorded[0].time_ns + HORIZON_NS if recorded else 0
+    tail = [row for row in rows[covered:] if row.recorded is not None]
+    within = () if ends else tuple(row for row in tail if row.recorded and row.recorded.time_ns <= horizon)
+    kept = (*rows[:covered], *within)
+    return Comparison(expected.tap, kept, len(tail) - len(within), len(predicted) - len(watched))
+
+
+def _after(
+    stopped: float | None, crossing: Crossing, recorded: Sequence[Sighting], predicted: Sequence[Crossing]
+) -> bool:
+    """True if a capture had surely stopped when a packet would have come: counted from the first of both."""
+    if stopped is None or not recorded or recorded[0].clock_only:
+        return False
+    since = crossing.at_ns - predicted[0].at_ns
+    return recorded[0].time_ns + since > int(stopped * 1_000_000_000)
 
 
 def _aligned(recorded: Sequence[Sighting], predicted: Sequence[Crossing]) -> Iterator[Row]:

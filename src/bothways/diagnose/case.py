@@ -59,6 +59,14 @@ class Case:
         return same[0] if same else first
 
     @property
+    def undecided(self) -> bool:
+        """True if the connection lives or dies by a choice that neither captures nor dumps recorded."""
+        if self.story is not None and self.story.fate is not Fate.UNKNOWN:
+            return False
+        possible = [w for w in self.prediction.walks if all(c.recorded in (None, c.taken) for c in w.choices)]
+        return len({walk.fate for walk in possible}) > 1
+
+    @property
     def kernel(self) -> str | None:
         """The kernel of the host of *origin*."""
         host = None if self.origin is None else self.bundle.snapshot.hosts.get(self.origin.host or "")

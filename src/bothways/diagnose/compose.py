@@ -13,6 +13,7 @@ from bothways.bundle import Bundle
 from bothways.diagnose.case import Case
 from bothways.diagnose.causes import EXPLAIN, FIND
 from bothways.diagnose.consistency import contradictions
+from bothways.diagnose.cut_short import cut_short
 from bothways.diagnose.gather import gather
 from bothways.diagnose.illustrate import illustrated
 from bothways.diagnose.ladder import ladder_of
@@ -66,7 +67,8 @@ def diagnose(bundle: Bundle, question: Question | None = None, *, remedies: bool
     case, others = gather(bundle, question)
     if case is None:
         return _nothing(bundle)
-    explanation = next((e for e in (explain(case) for explain in EXPLAIN) if e is not None), None)
+    asked = () if case.undecided else EXPLAIN
+    explanation = next((e for e in (explain(case) for explain in asked) if e is not None), None)
     findings = tuple(f for f in (find(case) for find in FIND) if f is not None)
     status = _status(case, explanation)
     unknown, commands = wanted(case, explanation, status)
@@ -104,8 +106,10 @@ def _status(case: Case, explanation: Explanation | None) -> Status:
     if explanation is not None:
         return Status.EXPLAINED
     if case.story is not None and case.story.fate is not Fate.UNKNOWN:
-        return Status.HEALTHY if case.story.fate is Fate.WORKS else Status.UNDETERMINED
-    return Status.HEALTHY if case.walk.fate is Fate.WORKS and not case.walk.unknown else Status.UNDETERMINED
+        works = case.story.fate is Fate.WORKS and not cut_short(case)
+        return Status.HEALTHY if works else Status.UNDETERMINED
+    sure = case.walk.fate is Fate.WORKS and not case.walk.unknown and not case.undecided
+    return Status.HEALTHY if sure else Status.UNDETERMINED
 
 
 def _waits(case: Case, status: Status) -> bool:

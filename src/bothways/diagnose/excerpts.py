@@ -30,9 +30,7 @@ AROUND: Final = 3
 _INSIDE: Final[Mapping[type, Callable[[Any], Iterator[Span]]]] = {
     Span: lambda row: iter((row,)),
     Table: lambda row: (
-        span
-        for chain in row.chains.values()
-        for span in (chain.span, *(rule.span for rule in chain.rules))
+        span for chain in row.chains.values() for span in (chain.span, *(rule.span for rule in chain.rules))
     ),
     ConntrackEvent: lambda row: iter((row.entry.span,)),
     Device: lambda row: iter((row.span, *(held.span for held in row.addresses))),
@@ -70,15 +68,15 @@ def _number(span: Span) -> int | None:
 
 
 def _cited(diagnosis: Diagnosis) -> Iterator[Span]:
-    holders = (
-        *diagnosis.symptoms, *diagnosis.chain, *diagnosis.also, *diagnosis.latent, *diagnosis.ruled_out,
-    )  # fmt: skip
-    single: list[Evidence | None] = [author.frame for author in diagnosis.authors]
-    single += [culprit.evidence for culprit in diagnosis.culprits]
-    if diagnosis.cause is not None:
-        single += diagnosis.cause.evidence
-    yield from (evidence.span for evidence in single if evidence is not None)
-    yield from (evidence.span for holder in holders for evidence in holder.evidence)
+    """Tell every place that is quoted; the same one may come several times."""
+    quoted: list[Evidence] = [] if diagnosis.cause is None else [*diagnosis.cause.evidence]
+    quoted += [author.frame for author in diagnosis.authors if author.frame is not None]
+    quoted += [culprit.evidence for culprit in diagnosis.culprits if culprit.evidence is not None]
+    quoted += [each for link in diagnosis.chain for each in link.evidence]
+    quoted += [each for symptom in diagnosis.symptoms for each in symptom.evidence]
+    quoted += [each for finding in (*diagnosis.also, *diagnosis.latent) for each in finding.evidence]
+    quoted += [each for refuted in diagnosis.ruled_out for each in refuted.evidence]
+    yield from (evidence.span for evidence in quoted)
     yield from diagnosis.accounted.unexplained
 
 

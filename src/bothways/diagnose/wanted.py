@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from bothways.diagnose.case import Case
+from bothways.diagnose.cut_short import cut_short
 from bothways.diagnose.verdict import Explanation
 from bothways.facts.diagnosis import Confidence, Fate, Next, Status
 from bothways.facts.snapshot import Host, Netns, Snapshot
@@ -26,6 +27,8 @@ _DUMPS: Final = {
 }
 #: hosts that are asked for a capture where there is none
 _MOST_CAPTURES: Final = 3
+#: damaged captures that are named
+_MOST_CUT: Final = 3
 
 
 def wanted(
@@ -40,6 +43,9 @@ def wanted(
     if explanation is not None and case.walk.fate is Fate.UNKNOWN:
         texts.append("which change would repair it was not walked, as the connection itself cannot be")
     if explanation is None and status is Status.UNDETERMINED:
+        texts.extend(
+            f"how it ended: {p.span.file} breaks off ({p.message})" for p in cut_short(case)[:_MOST_CUT]
+        )
         texts.append(_undecided(case))
         commands.extend(_more(case))
     if explanation is None:

@@ -42,13 +42,14 @@ class Comparison:
     """
     One tap.
 
-    :param later: packets recorded after the last predicted one, where the walk ends because the
-        connection works.
+    :param later: packets recorded after the end of the walk; *unwatched* packets that are predicted for after
+        the end of the capture. Neither is a row.
     """
 
     tap: Tap
     rows: tuple[Row, ...]
     later: int = 0
+    unwatched: int = 0
 
     @property
     def agrees(self) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from bothways.facts.address import IPAddress, Mac
 from bothways.facts.conntrack import ConntrackCounters, ConntrackEvent, Entry, InvalidLog
+from bothways.facts.counter import Counter
 from bothways.facts.device import Device, FdbEntry, InterfaceAddress, Neighbour
 from bothways.facts.dump import Dump
 from bothways.facts.iptables import Table
@@ -45,6 +46,7 @@ class Netns:
     :param ingress_drops: what ``nft.txt`` says of netdev ingress policies.
     :param unmodelled_nft: native nft tables that bothways cannot evaluate yet, as spans.
     :param nft: native nft tables of the families ``ip``, ``ip6`` and ``inet``, in the order of the file.
+    :param counters: what the stack counts (``nstat``).
     """
 
     host: str
@@ -65,6 +67,7 @@ class Netns:
     ingress_drops: Dump[IngressDrop] | None = None
     unmodelled_nft: Dump[Span] | None = None
     nft: Dump[NftTable] | None = None
+    counters: Dump[Counter] | None = None
 
     @property
     def label(self) -> str:

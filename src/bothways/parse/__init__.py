@@ -15,12 +15,13 @@ kernel_stack      call stacks of the kernel
 openflow, ovs, …  Open vSwitch: flows, ports, tables, database
 collection        ``collection.jsonl``
 flow, filter      what a user types: a connection, a capture filter
+segments          what a user types to step the tracker by hand
 transcript        a pasted terminal, cut into one ``piece`` per command: ``prompt``, ``command``,
                   ``programs``, ``tcpdump_options``, ``markup`` around lines
 text_format       formats by their lines, where no command names them; ``text_json``
 ================= ==================================================================================
 
 Every parser is ``parse_X(text, *, file, read_at=None) -> Parsed[Row]`` and never raises on any text, ``flow``
-excepted, which answers a person. A line is understood, irrelevant, not modelled or malformed; the last two
+and ``segments`` excepted, which answer a person. A line is understood, irrelevant, not modelled or malformed; the last two
 are problems (``reading``).
 """

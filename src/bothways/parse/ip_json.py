@@ -19,7 +19,7 @@ from bothways.facts.route import NextHop, Route, RoutingRule
 from bothways.parse.json_objects import Document, Record, read_objects, take
 from bothways.parse.reading import Reading, quoted
 
-__all__ = ["parse_addr", "parse_neigh", "parse_route", "parse_rule", "resolve_links"]
+__all__ = ["has_carrier", "parse_addr", "parse_neigh", "parse_route", "parse_rule", "resolve_links"]
 
 _ANY4: Final = network("0.0.0.0/0")
 _ANY6: Final = network("::/0")

@@ -1,9 +1,13 @@
 """
-Call stacks as dmesg, ftrace and bpftrace print them, innermost frame first.
+Call stacks as dmesg, ftrace, perf and bpftrace print them, innermost frame first.
 
 ``[59039.551150]  [<ffffffff816abfe9>] dev_hard_start_xmit+0x169/0x3d0 [module]``; a ``?`` marks a frame that
 the unwinder found on the stack and cannot vouch for. Compiler suffixes (``.isra.95.part.96``) are no part of
 a function's name.
+
+ftrace (``trace_pipe``, ``options/stacktrace``, ``func_stack_trace``) and ``perf script`` put the event above
+its stack: ``sshd-812 [001] ..s1. 59039.551150: tcp_send_reset: …``. It is the title, and its time that of the
+frames.
 """
 
 from __future__ import annotations
@@ -26,6 +30,17 @@ _FRAME: Final = re.compile(
     r"(?:\s+\[(?P<module>[\w-]+)[^\]]*\])?\s*\Z"
 )
 _FTRACE: Final = re.compile(r"\s*=>\s*(?P<name>[A-Za-z_][\w.]*)(?:\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?)?\s*\Z")
+#: perf script: ``ffffffff816abfe9 tcp_v4_rcv+0x1 ([kernel.kallsyms])``; bcc: ``tcp_v4_rcv+0x1 [kernel]``.
+_PERF: Final = re.compile(
+    r"\s*(?:[0-9a-f]{8,16}\s+)?(?P<name>[A-Za-z_][\w.]*)(?:\+0x[0-9a-f]+)?\s+"
+    r"(?:\((?:\[kernel\.kallsyms\]|\[kernel\.vmlinux\]\S*|\[\w+\]|\S*vmlinux\S*)\)|\[(?:kernel|\w+)\])\s*\Z"
+)
+#: The line of an event: task and pid, CPU, flags, seconds since boot, what happened.
+_EVENT: Final = re.compile(
+    r"\s*\S.{0,40}?(?:-|\s)\d{1,8}\s+(?:\([^)]{0,20}\)\s+)?\[\d{1,4}\]\s+(?:[.\w#]{2,6}\s+)?"
+    r"(?P<time>\d{1,12}\.\d{1,9}):\s+(?P<what>\S.*)\Z"
+)
+_EVENT_STACK: Final = re.compile(r"(?:kernel_stack:\s*)?<stack trace>\s*\Z")
 _BPFTRACE: Final = re.compile(r"\s*(?P<name>[A-Za-z_][\w.]*)\+(?:0x[0-9a-f]+|\d+)\s*\Z")
 _SUFFIX: Final = re.compile(r"\.(?:isra|part|constprop|cold|llvm)\b.*\Z")
 #: Lines inside or above a stack that describe the machine and not the case.
@@ -50,6 +65,7 @@ class _Draft:
     host: str | None
     title: str = ""
     device: str | None = None
+    time: float | None = None
     frames: list[StackFrame] = field(default_factory=list)
 
     def close(self, reading: Reading[KernelStack]) -> None:
@@ -59,6 +75,7 @@ class _Draft:
             reading.rows.append(KernelStack(self.host, tuple(self.frames), self.title, device))
             self.frames = []
             self.title = ""
+            self.time = None
 
 
 def parse_kernel_stacks(
@@ -74,19 +91,31 @@ def parse_kernel_stacks(
     draft = _Draft(host)
     for span in lines(text, file=file, read_at=read_at):
         body, time = _stamped(span.text)
-        frame = _frame(body, time, span)
+        frame = _frame(body, draft.time if time is None else time, span)
         if frame is not None:
             if _apart(draft.frames, time):
                 draft.close(reading)
             draft.frames.append(frame)
             continue
         reading.skip()
+        event = _EVENT.match(body)
+        if event is not None:
+            _begin(event, draft, reading)
+            continue
         if _FRINGE.match(body):
             continue
         draft.close(reading)
         _prose(body, draft)
     draft.close(reading)
     return reading.done()
+
+
+def _begin(event: re.Match[str], draft: _Draft, reading: Reading[KernelStack]) -> None:
+    """An event's line: the stack below it is its own. ``<stack trace>`` belongs to the event before."""
+    draft.close(reading)
+    draft.time = float(event["time"])
+    if not _EVENT_STACK.match(event["what"]):
+        draft.title = event["what"].strip()
 
 
 def _stamped(line: str) -> tuple[str, float | None]:
@@ -107,7 +136,7 @@ def _frame(body: str, time: float | None, span: Span) -> StackFrame | None:
             module=found["module"],
             time=time,
         )
-    found = _FTRACE.match(body) or _BPFTRACE.match(body)
+    found = _FTRACE.match(body) or _BPFTRACE.match(body) or _PERF.match(body)
     if found is None:
         return None
     return StackFrame(function=_SUFFIX.sub("", found["name"]), span=span, time=time)

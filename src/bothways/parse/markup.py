@@ -37,6 +37,9 @@ _REMARK: Final = re.compile(
     r"\s*(?:<-{2,}|<={2,}|\^{2,}|←|//|…|\.{3}|\[\.{3}\]|\[?snip|[~-]{2,}\s*snip)", re.IGNORECASE
 )
 _FENCE: Final = re.compile(r"\s{0,40}(?:>\s?){0,5}(`{3,}|~{3,})")
+_TRACKER_FENCE: Final = re.compile(
+    r"\s*(?:\{(?:noformat|code)(?::[^}]{0,80})?\}|\[/?code(?:=\w{1,20})?\])\s*\Z"
+)
 _CODE_TAG: Final = re.compile(
     r"\s*</?(?:pre|code|blockquote)(?:\s[^<>]{0,200})?>(?:\s*</?(?:pre|code)(?:\s[^<>]{0,200})?>)?\s*\Z"
 )
@@ -52,7 +55,7 @@ def fence(line: str) -> str | None:
     found = _FENCE.match(line)
     if found is not None:
         return found[1][:3]
-    return "<>" if _CODE_TAG.match(line) else None
+    return "<>" if _CODE_TAG.match(line) or _TRACKER_FENCE.match(line) else None
 
 
 def is_remark(line: str) -> bool:

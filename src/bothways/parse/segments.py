@@ -2,8 +2,8 @@
 Segments as people write them: ``S> S.< .> P.>:21``.
 
 Flags are tcpdump's letters (``none`` without any), ``>`` is a segment of the client and ``<`` one of the
-server, ``:LENGTH`` its payload. Brackets stand around what the tracker did not see, ``(S.<)``; ``+10`` lets ten
-seconds pass.
+server, ``:LENGTH`` its payload. Brackets stand around what the tracker did not see, ``(S.<)``; ``+10`` lets
+ten seconds pass.
 """
 
 from __future__ import annotations

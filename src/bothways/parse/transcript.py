@@ -33,6 +33,7 @@ _CHATTER: Final = re.compile(
     r"|Pseudo-terminal|\^C|exit\s*\Z"
     r"|logout\s*\Z|Last login: )"
 )
+_CLOCK: Final = re.compile(r"\s*(?P<date>\d{4}-\d\d-\d\d[ T])?(?P<time>\d\d:\d\d:\d\d\.\d{1,9})\s")
 _LISTENING: Final = re.compile(r"\blistening on (?P<device>[^\s,]+)")
 #: A line that ends like this announces what follows; the second is the fullwidth sign.
 _INTRODUCES: Final = (":", "\uff1a")
@@ -226,7 +227,7 @@ class _Cutter:
     def output(self, number: int, text: str, raw: str, piece: _Open) -> bool:
         """Give a line to the open piece; False if it is none of it, and the piece has ended."""
         if piece.fits(text):
-            if piece.lines and piece.foreign and piece.blank:
+            if piece.lines and piece.blank and (piece.foreign or _ran_again(piece, text)):
                 self.close()
                 return False
             piece.take(number, text)
@@ -301,6 +302,15 @@ class _Cutter:
                 indent,
             )
         )
+
+
+def _ran_again(piece: _Open, line: str) -> bool:
+    """Whether packets behind a blank line are from before those above it: of another capture, then."""
+    if piece.kind != "tcpdump":
+        return False
+    new = _CLOCK.match(line)
+    old = next((found for found in map(_CLOCK.match, reversed(piece.lines.values())) if found), None)
+    return new is not None and old is not None and new["date"] == old["date"] and new["time"] < old["time"]
 
 
 def _is_call(text: str) -> bool:

@@ -71,6 +71,7 @@ class Dot:
     """
     One sighting.
 
+    :param where: host and device, for a reader without room for columns.
     :param label: names that changed since the sighting before, "" if none did.
     :param anchor: SVG's ``text-anchor`` of the label, which stands at *label_x*, *label_y*.
     """
@@ -84,6 +85,7 @@ class Dot:
     label_y: int
     anchor: str
     author: bool
+    where: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,7 @@ class Gap:
     y: int
     arrow: Arrow
     title: str
+    where: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +275,8 @@ class _Pen:
             label_x, label_y, anchor = (x - 9, y - 5, "end") if left else (x + 9, y - 5, "start")
         titles = [_title(s, self._time(at)) for s, at in passage]
         title = plain("; ".join(titles))
-        return Dot(x, y, self._time(moment), title, " ".join(words), label_x, label_y, anchor, author)
+        where = _where(seat(sighting))
+        return Dot(x, y, self._time(moment), title, " ".join(words), label_x, label_y, anchor, author, where)
 
     def _gaps(self, rung: Rung, dots: Sequence[Dot], row: int) -> tuple[Gap, ...]:
         name = _packet_name(rung, rung.sightings[0].packet if rung.sightings else None)
@@ -284,7 +288,7 @@ class _Pen:
             origin = self._origin(tap, tuple(passed))
             start = (x, row - STEP) if origin is None else passed[origin]
             title = plain(f"{name} was not seen at {tap}: {why}")
-            gaps.append(Gap(x, row, _arrow(*start, x, row), title))
+            gaps.append(Gap(x, row, _arrow(*start, x, row), title, _where(tap)))
             passed[tap] = (x, row)
             row += STEP
         return tuple(gaps)
@@ -317,6 +321,10 @@ class _Pen:
                 return passed[-1]
         here = self.places[tap]
         return min(seen, key=lambda each: abs(self.places[each] - here), default=None)
+
+
+def _where(tap: Tap) -> str:
+    return f"{plain(tap.host)} {plain(tap.device)}"
 
 
 def _title(sighting: Sighting, time: str) -> str:

@@ -8,6 +8,7 @@ first packet: the walk knows order and timers, a crossing takes a microsecond.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from bothways.capture.layers import Layers
 from bothways.capture.link_layer import decode_ethernet
@@ -22,6 +23,8 @@ from bothways.report.prediction_json import recorded
 from bothways.report.words import counted, plain, question_words
 
 __all__ = ["outcome_line", "render_prediction_tcpdump"]
+
+_ARP: Final = "# ARP is asked anew in the walk; a station that knows its neighbour does not ask\n"
 
 
 def outcome_line(prediction: Prediction, number: int) -> str:
@@ -47,7 +50,7 @@ def render_prediction_tcpdump(
     :param number: the outcome, from 1.
     """
     walk = prediction.walks[number - 1]
-    parts = [outcome_line(prediction, number)]
+    parts = [outcome_line(prediction, number), _ARP]
     for capture in captures:
         parts.append(f"\n# {plain(_command(capture))}\n")
         parts.extend(f"{plain(line)}\n" for line in _lines(capture, walk, snapshot))

@@ -18,7 +18,9 @@ from bothways.report.words import age, plain, shorten
 __all__ = ["Line", "Quote", "Quotes", "Use"]
 
 #: letters of a line that stand open; the whole line is one click away
-SUMMARY: Final = 150
+SUMMARY: Final = 138
+#: letters of a line that has to stand whole; a dump printed as one line of JSON would fill the page
+WHOLE: Final = 600
 #: letters of a neighbour: it only shows where one is
 NEIGHBOUR: Final = 300
 #: what ends the part of a line that a column points at
@@ -56,6 +58,7 @@ class Quote:
 
     :param anchor: id of the first quotation of this place on the page.
     :param summary: the line, shortened to what stands open.
+    :param whole: the line as it stands where it has to be read whole.
     :param lines: the line with its neighbours.
     :param unit: ``line`` or ``frame``.
     :param again: True if the same place was quoted further up.
@@ -66,6 +69,7 @@ class Quote:
     place: str
     age: str
     summary: str
+    whole: str
     lines: tuple[Line, ...]
     unit: str
     again: bool
@@ -99,6 +103,7 @@ class Quotes:
             plain(str(span)),
             age(evidence),
             shorten(span.text, SUMMARY, span.column),
+            shorten(span.text, WHOLE, span.column),
             () if again else tuple(self._lines(span)),
             "line" if span.frame is None else "frame",
             again,
@@ -126,15 +131,15 @@ def _uses(diagnosis: Diagnosis) -> Iterator[tuple[Use, Span]]:
         if author.frame is not None:
             yield Use(f"author{number}", "who did it"), author.frame.span
     parts = (
-        ("symptom", "what was felt", diagnosis.symptoms),
-        ("link", "link", diagnosis.chain),
-        ("also", "also wrong", diagnosis.also),
-        ("latent", "latent", diagnosis.latent),
-        ("refuted", "ruled out", diagnosis.ruled_out),
+        ("symptom", "what was felt", [each.evidence for each in diagnosis.symptoms]),
+        ("link", "link", [each.evidence for each in diagnosis.chain]),
+        ("also", "also wrong", [each.evidence for each in diagnosis.also]),
+        ("latent", "latent", [each.evidence for each in diagnosis.latent]),
+        ("refuted", "ruled out", [each.evidence for each in diagnosis.ruled_out]),
     )
-    for prefix, words, holders in parts:
-        for number, holder in enumerate(holders, 1):
-            for evidence in holder.evidence:
+    for prefix, words, quoted in parts:
+        for number, several in enumerate(quoted, 1):
+            for evidence in several:
                 yield Use(f"{prefix}{number}", f"{words} {number}"), evidence.span
     for number, culprit in enumerate(diagnosis.culprits, 1):
         if culprit.evidence is not None:

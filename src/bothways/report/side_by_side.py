@@ -36,6 +36,11 @@ def render_side_by_side(compared: SideBySide, *, title: str, width: int, colour:
         f"{agreeing} of {counted(len(compared.taps), 'tap')} show exactly what was predicted. Times are "
         "milliseconds since the first packet at the tap; the walk knows order and timers only."
     )
+    if agreeing < len(compared.taps):
+        sheet.paragraph(
+            "< was only recorded, > only predicted. ARP is not compared, and the walk asks it anew: a switch "
+            "may then know a station that it had forgotten, or the other way round."
+        )
     for each in compared.taps:
         _tap(sheet, each)
     return sheet.text()
@@ -57,6 +62,9 @@ def _tap(sheet: Sheet, tap: Comparison) -> None:
     starts = _starts(tap.rows)
     for row in tap.rows:
         _row(sheet, row, starts)
+    if tap.unwatched:
+        words = f"and {counted(tap.unwatched, 'packet')} predicted for after the capture's end"
+        sheet.line((words, "dim"), indent=4)
     if tap.later:
         sheet.line((f"and {counted(tap.later, 'packet')} recorded after the walk's end", "dim"), indent=4)
 

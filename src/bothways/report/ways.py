@@ -79,9 +79,7 @@ class Ways:
     observed: bool = False
 
 
-def lay_out(
-    paths: Sequence[Path], authors: Sequence[Author] = (), culprits: Sequence[Culprit] = ()
-) -> Ways:
+def lay_out(paths: Sequence[Path], authors: Sequence[Author] = (), culprits: Sequence[Culprit] = ()) -> Ways:
     """Merge the ways of two packets; with one of them there is one track, with none nothing."""
     shown = [path for path in paths if path.stops]
     if not shown:
@@ -90,14 +88,16 @@ def lay_out(
     merged = _merge(columns[0], columns[1] if len(columns) > 1 else columns[0])
     if len(columns) == 1:
         merged = [pair[:1] for pair in merged]
+    drawn = frozenset(each.place for path in shown for each in path.stops)
     tracks = list(zip(*(_tracks([pair[n] for pair in merged]) for n in range(len(columns))), strict=True))
     rows = [
-        (stop.host, _row(pair, track, stop, shown, _marks(stop, authors, culprits)))
+        (stop.host, _row(pair, track, stop, shown, _marks(stop, authors, culprits, drawn)))
         for pair, track in zip(merged, tracks, strict=True)
         for stop in [next(each for each in pair if each is not None)]
     ]
     hosts = tuple(
-        HostRows(host, tuple(row for _, row in group)) for host, group in groupby(rows, key=lambda pair: pair[0])
+        HostRows(host, tuple(row for _, row in group))
+        for host, group in groupby(rows, key=lambda pair: pair[0])
     )
     return Ways(
         tuple(path.packet for path in shown),
@@ -157,19 +157,25 @@ def _row(
     )
 
 
-def _marks(stop: Stop, authors: Sequence[Author], culprits: Sequence[Culprit]) -> tuple[str, ...]:
+def _marks(
+    stop: Stop, authors: Sequence[Author], culprits: Sequence[Culprit], drawn: frozenset[tuple[str, str, str]]
+) -> tuple[str, ...]:
     marks = [
         f"{'RST' if author.what == 'rst' else author.what} made here"
         for author in authors
         if (author.host, author.netns) == (stop.host, stop.netns)
     ]
-    here = stop.bridge or stop.netns
-    marks += [
-        f"culprit: {culprit.kind}"
-        for culprit in culprits
-        if culprit.host == stop.host and culprit.where.split(" ", 1)[0] == here
-    ]
+    marks += [f"culprit: {culprit.kind}" for culprit in culprits if _stands(culprit, stop, drawn)]
     return tuple(dict.fromkeys(marks))
+
+
+def _stands(culprit: Culprit, stop: Stop, drawn: frozenset[tuple[str, str, str]]) -> bool:
+    """Tell whether a culprit is at a stop; captures show no bridges, so its host has to do there."""
+    if culprit.host != stop.host:
+        return False
+    name = culprit.where.split(" ", 1)[0]
+    named = [place for place in drawn if place[0] == culprit.host and name in place[1:]]
+    return stop.place in named if named else stop.netns == "root"
 
 
 def _sentence(hosts: Sequence[HostRows], shown: Sequence[Path]) -> str:

@@ -42,6 +42,9 @@ def run(
         ("conntrack-events.txt", "conntrack -E -o timestamp"),
         ("ss.txt", "ss -tan"),
         ("sysctl.txt", "sysctl net"),
+        ("nstat.txt", "nstat -az"),
+        ("link.json", "ip -d -j link"),
+        ("conntrack.xml", "conntrack -L -o xml"),
     ],
 )
 def test_a_dump_is_as_old_as_its_command(file: str, words: str) -> None:
@@ -56,7 +59,7 @@ def test_a_dump_is_as_old_as_its_command(file: str, words: str) -> None:
         ("rule.json", "ip -j route"),
         ("conntrack.txt", "conntrack -S"),
         ("iptables-save.txt", "ip6tables-save"),
-        ("nstat.txt", "nstat -az"),
+        ("nstat.txt", "netstat -s"),
         ("ss.txt", "less file"),
     ],
 )
@@ -103,6 +106,9 @@ def test_a_bridge_has_ages_of_its_own() -> None:
     assert [ages.of_bridge("a", "br-int", kind) for kind in ("flows", "ports", "fdb")] == [1.0, 3.0, 4.0]
     assert ages.of_bridge("a", "br-int", "groups") is None
     switch = ("show.txt", "ovsdb.jsonl", "tnl-neigh-show.txt", "x.txt")
+    assert ages.of_switch("a", "list-interface.txt") is None
+    listed = Ages([run("ovs-vsctl list Interface", 8.0), run("ovs-vsctl --columns=name list port", 9.0)])
+    assert [listed.of_switch("a", f"list-{name}.txt") for name in ("interface", "port")] == [8.0, 9.0]
     assert [ages.of_switch("a", file) for file in switch] == [5.0, 6.0, 7.0, None]
     assert ages.of_bridge("a", "br-ex", "flows") is None
 

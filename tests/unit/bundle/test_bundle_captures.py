@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from bundle_samples import ADDR, PCAP, SLL2, about, opened
+from bundle_samples import ADDR, PCAP, SLL2, about, opened, write
 
-from bothways.bundle import Bundle
+from bothways.bundle import Bundle, open_bundle
+from bothways.capture.pcapng_write import Interface, Record, write_pcapng
 from bothways.facts.sighting import Capture, Tap
 from bothways.facts.span import Kind
 
 PLACE = "hosts/a/captures/root"
 TEXT = "19:25:18.1 IP 192.0.2.1.1 > 192.0.2.9.22: Flags [S], seq 1, length 0\n"
+
+
+def pcapng(names: Sequence[str], frames: Sequence[int]) -> bytes:
+    """A file of some interfaces, and a frame of each of those that are numbered."""
+    frame = PCAP[40:]
+    return write_pcapng(
+        [Interface(name) for name in names], [Record(number, at, frame) for at, number in enumerate(frames)]
+    )
 
 
 def only(bundle: Bundle) -> Capture:
@@ -147,12 +158,76 @@ def test_a_number_of_thousands_of_digits_is_told(tmp_path: Path) -> None:
     assert len(about(bundle, f"{PLACE}/eth0.capture.json")) == 1
 
 
-@pytest.mark.parametrize(("extra", "told"), [({}, 1), ({f"{PLACE}/eth0.pcapng": b"\x0a\x0d\x0d\x0a"}, 0)])
-def test_a_description_without_its_capture(tmp_path: Path, extra: dict[str, bytes], told: int) -> None:
+@pytest.mark.parametrize(
+    ("extra", "captures", "told"), [({}, 0, 1), ({f"{PLACE}/eth0.pcapng": pcapng([], [])}, 1, 0)]
+)
+def test_a_description_without_its_capture(
+    tmp_path: Path, extra: dict[str, bytes], captures: int, told: int
+) -> None:
     bundle = opened(tmp_path, {f"{PLACE}/eth0.capture.json": "{}", **extra})
 
-    assert bundle.captures == ()
+    assert len(bundle.captures) == captures
     assert len(about(bundle, f"{PLACE}/eth0.capture.json")) == told
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("eth0.pcapng", pcapng([""], [0])),
+        ("eth0.pcap", pcapng(["eth0"], [0])),
+        ("eth0.pcapng", PCAP),
+        ("eth0.pcap.gz", gzip.compress(PCAP, mtime=0)),
+        ("eth0.pcapng.gz", gzip.compress(pcapng(["eth0"], [0]), mtime=0)),
+    ],
+    ids=["pcapng", "pcapng named pcap", "pcap named pcapng", "pcap in gzip", "pcapng in gzip"],
+)
+def test_what_a_file_is_its_bytes_say(tmp_path: Path, name: str, data: bytes) -> None:
+    bundle = opened(tmp_path, {f"{PLACE}/{name}": data})
+
+    assert (only(bundle).tap, only(bundle).source) == (Tap("a", "root", "eth0"), f"{PLACE}/{name}")
+    assert len(only(bundle).sightings) == 1
+    assert bundle.problems == ()
+    assert bundle.unread == ()
+
+
+def test_a_file_of_several_interfaces_is_several_captures(tmp_path: Path) -> None:
+    meta = '{"filter": "tcp", "captured": 3, "dropped": 0}'
+    bundle = opened(
+        tmp_path,
+        {
+            f"{PLACE}/all.pcapng": pcapng(["eth0", "eth1", "a/blue:qg-1"], [0, 2, 0]),
+            f"{PLACE}/all.capture.json": meta,
+        },
+    )
+
+    assert [(str(c.tap), [s.span.frame for s in c.sightings]) for c in bundle.captures] == [
+        ("a:eth0", [1, 3]),
+        ("a:eth1", []),
+        ("a/blue:qg-1", [2]),
+    ]
+    # What is said of the file holds for each of them, but its counts are of no single one.
+    assert {(c.filter, c.captured, c.dropped) for c in bundle.captures} == {("tcp", None, None)}
+
+
+@pytest.mark.parametrize("name", ["all.pcapng", "z.pcapng"])
+def test_a_tap_counts_once_and_the_file_named_after_it_counts(tmp_path: Path, name: str) -> None:
+    bundle = opened(
+        tmp_path, {f"{PLACE}/{name}": pcapng(["eth0", "eth1"], [0, 1]), f"{PLACE}/eth0.pcap": PCAP}
+    )
+
+    assert {c.tap.device: c.source for c in bundle.captures} == {
+        "eth0": f"{PLACE}/eth0.pcap",
+        "eth1": f"{PLACE}/{name}",
+    }
+    (problem,) = bundle.problems
+    assert (problem.kind, problem.span.file) == (Kind.CONTRADICTION, f"{PLACE}/{name}")
+
+
+def test_link_json_alone_names_the_devices_of_a_cooked_capture(tmp_path: Path) -> None:
+    folder = write(tmp_path, {"hosts/b/netns/root/link.json": ADDR, "hosts/b/captures/root/any.pcap": SLL2})
+    bundle = open_bundle(folder)
+
+    assert [s.device for s in only(bundle).sightings] == ["eth0", None]
 
 
 def test_an_empty_capture_file_is_a_problem_and_an_empty_text_is_a_capture_that_saw_nothing(

@@ -25,13 +25,20 @@ INVALID = (
     "192.0.2.9:22 > 192.0.2.1:17350 flags=0x04 seq=4163297502 ack=0\n"
 )
 SOCKETS = "State Recv-Q Send-Q Local Address:Port Peer Address:Port\nLISTEN 0 128 192.0.2.1:22 *:*\n"
+XML = (
+    '<flow><meta direction="original"><layer3><src>192.0.2.1</src><dst>192.0.2.9</dst></layer3>'
+    '<layer4 protonum="6"><sport>1</sport><dport>22</dport></layer4></meta>'
+    '<meta direction="reply"><layer3><src>192.0.2.9</src><dst>192.0.2.1</dst></layer3>'
+    '<layer4 protonum="6"><sport>22</sport><dport>1</dport></layer4></meta>'
+    '<meta direction="independent"><state>SYN_SENT</state><timeout>9</timeout></meta></flow>\n'
+)
 TABLE = "*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n"
 #: file -> (field, one row of it)
 FIELDS: Mapping[str, tuple[str, str]] = {
     "addr.json": ("devices", '[{"ifindex":2,"ifname":"eth0","address":"02:00:00:00:00:01"}]'),
     "addr.txt": ("devices", ADDR_TEXT),
-    "route.json": ("routes", '[{"dst":"default","gateway":"192.0.2.1","dev":"eth0"}]'),
-    "route.txt": ("routes", "default via 192.0.2.1 dev eth0\n"),
+    "route.json": ("routes", '[{"type":"local","dst":"192.0.2.1","dev":"eth0","table":"local"}]'),
+    "route.txt": ("routes", "local 192.0.2.1 dev eth0 table local\n"),
     "rule.json": ("rules", '[{"priority":0,"src":"all","table":"local"}]'),
     "rule.txt": ("rules", "0:\tfrom all lookup local\n"),
     "neigh.json": ("neighbours", NEIGHBOUR),
@@ -40,6 +47,9 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "iptables-save.txt": ("iptables", TABLE),
     "ip6tables-save.txt": ("ip6tables", TABLE),
     "conntrack.txt": ("conntrack", f"ipv4 2 tcp 6 119 SYN_SENT {TUPLES} mark=0 use=1\n"),
+    "conntrack.xml": ("conntrack", XML),
+    "conntrack-events.xml": ("conntrack_events", XML.replace("<flow>", '<flow type="new">')),
+    "nstat.txt": ("counters", "#kernel\nTcpOutRsts                      3                  0.0\n"),
     "conntrack-events.txt": ("conntrack_events", f"    [NEW] tcp      6 120 SYN_SENT {TUPLES}\n"),
     "conntrack-stats.txt": ("conntrack_counters", "cpu=0 found=0 invalid=4 insert=0 drop=0\n"),
     "conntrack-invalid-log.txt": ("invalid_log", INVALID),

@@ -54,8 +54,8 @@ def test_bytes_that_are_no_text_are_replaced_and_told_once(tmp_path: Path) -> No
     ("name", "said", "hint"),
     [
         ("nowhere", "does not exist", ""),
-        ("file", "is a file", ""),
-        ("case.tar.gz", "is a file", "unpack the archive"),
+        ("file", "a bundle is a folder or an archive", "tar.zst and zip are read"),
+        ("case.tar.gz", "a bundle is a folder or an archive", "tar.zst and zip are read"),
     ],
 )
 def test_what_is_no_folder_is_an_error(tmp_path: Path, name: str, said: str, hint: str) -> None:
@@ -158,7 +158,7 @@ def test_files_whose_format_is_not_read_are_listed_and_no_problem(tmp_path: Path
     bundle = opened(
         tmp_path,
         {
-            "hosts/a/netns/root/nstat.txt": "x",
+            "hosts/a/netns/root/tc.txt": "x",
             "hosts/a/ovs/dpctl-dump-flows.txt": "x",
             "hosts/a/notes.txt": "x",
             "README": "x",
@@ -166,4 +166,4 @@ def test_files_whose_format_is_not_read_are_listed_and_no_problem(tmp_path: Path
     )
 
     assert bundle.problems == ()
-    assert bundle.unread == ("hosts/a/netns/root/nstat.txt", "hosts/a/ovs/dpctl-dump-flows.txt")
+    assert bundle.unread == ("hosts/a/netns/root/tc.txt", "hosts/a/ovs/dpctl-dump-flows.txt")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 from pathlib import Path
@@ -100,3 +101,11 @@ def test_an_installation_without_the_incident_says_so(monkeypatch: pytest.Monkey
 
     assert result.exit_code == 4
     assert "the incident's evidence is missing" in result.stderr
+
+
+def test_the_demo_lays_recorded_beside_predicted() -> None:
+    result = run("demo", "--html", os.devnull)
+
+    said = " ".join(result.stdout.split())
+    assert "Recorded beside predicted: the incident Nothing to compare" in said
+    assert "49 of 50 packets are both recorded and predicted; 10 of 11 taps" in said

@@ -90,6 +90,8 @@ def test_a_capture_that_ended_before_proves_nothing_unless_its_times_are_known()
     assert "ran at that time is not known" in unseen(answer_of(rows))["g/r:qr"].why
     assert unseen(answer_of(rows, started=-1.0, stopped=9.0))["g/r:qr"].certain
     assert not unseen(answer_of(rows, started=-1.0, stopped=0.0002))["g/r:qr"].certain
+    # A file that broke off: one packet is read, two were captured.
+    assert not unseen(answer_of(rows, started=-1.0, stopped=9.0, captured=2))["g/r:qr"].certain
 
 
 def test_a_capture_of_all_devices_never_proves_it() -> None:

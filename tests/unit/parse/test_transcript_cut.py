@@ -53,6 +53,14 @@ def test_a_line_that_announces_something_ends_an_output() -> None:
     assert (second.host, second.netns, second.title) == (None, None, "And on the other node:")
 
 
+def test_packets_from_before_behind_a_blank_line_are_of_another_capture() -> None:
+    assert [(p.host, list(p.lines)) for p in cut("root@a:~# tcpdump -ni e", ACK, "", SYN)] == [
+        ("a", [2]),
+        (None, [4]),
+    ]
+    assert [(p.host, list(p.lines)) for p in cut("root@a:~# tcpdump -ni e", ACK, SYN)] == [("a", [2, 3])]
+
+
 def test_the_end_of_a_block_ends_an_output() -> None:
     assert [
         (piece.host, list(piece.lines)) for piece in cut("```", "root@a:~# tcpdump -ni e", SYN, "```", ACK)

@@ -79,7 +79,8 @@ def test_entities_are_letters() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "sign"), [("```console", "```"), ("  ~~~", "~~~"), ("<pre>", "<>"), ("a ``` b", None)]
+    ("line", "sign"),
+    [("```console", "```"), ("  ~~~", "~~~"), ("<pre>", "<>"), ("{code:bash}", "<>"), ("a ``` b", None)],
 )
 def test_fences(line: str, sign: str | None) -> None:
     assert fence(line) == sign

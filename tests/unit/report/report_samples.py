@@ -18,6 +18,7 @@ from bothways.facts.diagnosis import (
     Culprit,
     Diagnosis,
     Evidence,
+    Excerpt,
     Fate,
     Finding,
     Ladder,
@@ -31,6 +32,7 @@ from bothways.facts.diagnosis import (
     Symptom,
 )
 from bothways.facts.packet import TCP, Ethernet, Flag, Ip, Packet, Tcp
+from bothways.facts.path import Path, Stop
 from bothways.facts.prediction import Branch, Journey, Prediction, Walk
 from bothways.facts.question import Question
 from bothways.facts.sighting import Sighting, Tap
@@ -38,7 +40,7 @@ from bothways.facts.span import Kind, Problem, Span
 from bothways.facts.step import Did, Place, Step
 from bothways.facts.trajectory import Way
 
-__all__ = ["HEALTHY", "HOSTILE", "INCIDENT", "PREDICTION", "UNDETERMINED", "hostile"]
+__all__ = ["DNAT", "HEALTHY", "HOSTILE", "INCIDENT", "PATHS", "PREDICTION", "UNDETERMINED", "hostile"]
 
 ROUTER: Final = "qrouter-5a367e1d-9162-4b90-af5a-ff4655c7571f"
 QG: Final = "qg-5d88ef18-33"
@@ -167,6 +169,53 @@ def frame(row: int, column: int) -> Evidence:
     return Evidence(LADDER.rungs[row].sightings[column].span)
 
 
+#: the same taps if the flow on host5 were gone
+HEALTHY_LADDER: Final = Ladder(
+    TAPS,
+    tuple(
+        replace(each, sightings=tuple(replace(s, span=Span("")) for s in each.sightings))
+        for each in (
+            rung("SYN", (BR_EX, 0, ASKED, 1), (QG_TAP, 0, ASKED, 1), (QR_TAP, 0, ASKED_FIXED, 1),
+                 (VM_TAP, 0, ASKED_FIXED, 1), (VM, 0, ASKED_FIXED, 1)),
+            rung("SYN/ACK", (VM, 0, ANSWER, 1), (VM_TAP, 0, ANSWER, 1), (QR_TAP, 0, ANSWER, 1),
+                 (QG_TAP, 0, ANSWER_FLOATING, 1), (BR_EX, 0, ANSWER_FLOATING, 1)),
+        )
+    ),
+    supposed="without the flow of host5 br-int table 100",
+)  # fmt: skip
+
+PATHS: Final = (
+    Path(
+        "SYN",
+        Way.ORIGINAL,
+        (
+            Stop("host1", "root", "", ("br-ex",)),
+            Stop("host1", ROUTER, "", (QG, QR), ("destination becomes 88.88.88.4:22",)),
+            Stop("host1", "", "br-int", (QR, "vxlan-5")),
+            Stop("host5", "", "br-int", ("vxlan-1", "tap2d386740-3b")),
+            Stop("test51", "root", "", ("eth0",)),
+        ),
+        arrived=True,
+    ),
+    Path(
+        "SYN/ACK",
+        Way.REPLY,
+        (
+            Stop("test51", "root", "", ("eth0",)),
+            Stop(
+                "host5",
+                "",
+                "br-int",
+                ("tap2d386740-3b",),
+                ("source becomes 192.168.111.223:22 by table=100",),
+            ),
+            Stop("host5", "", "br-ex", ("patch-int", "eth0")),
+            Stop("host1", "root", "", ("br-ex",)),
+        ),
+        arrived=True,
+    ),
+)
+
 INCIDENT: Final = Diagnosis(
     Status.EXPLAINED,
     QUESTION,
@@ -269,6 +318,15 @@ INCIDENT: Final = Diagnosis(
         ),
     ),
     ladder=LADDER,
+    healthy=HEALTHY_LADDER,
+    paths=PATHS,
+    excerpts=(
+        Excerpt(
+            DNAT,
+            (Span(DNAT.file, line=85, text="-A neutron-l3-agent-PREROUTING -j ACCEPT"),),
+            (Span(DNAT.file, line=88, text="-A neutron-l3-agent-snat -j neutron-l3-agent-float-snat"),),
+        ),
+    ),
 )
 
 HEALTHY: Final = Diagnosis(
@@ -325,6 +383,12 @@ def hostile(text: str = HOSTILE) -> Diagnosis:
         others=(text,),
         problems=(Problem(Kind.MALFORMED, span, text, text),),
         ladder=Ladder((tap,), (Rung(text, (seen,), (0,), ((tap, text), (QG_TAP, text)), text),), text),
+        healthy=Ladder((tap,), (Rung(text, (seen,), (0,)),), supposed=text),
+        paths=(
+            Path(text, Way.ORIGINAL, (Stop(text, text, "", (text,), (text,)), Stop(text, "", text))),
+            Path(text, Way.REPLY, (Stop(text, "root", "", (text,), (text,)),)),
+        ),
+        excerpts=(Excerpt(span, (Span(text, line=0, text=text),), (Span(text, line=2, text=text),)),),
     )
 
 

@@ -4,8 +4,8 @@ Devices and addresses of a namespace after a change.
 An address comes with a local, a broadcast and a connected route, and takes them with it if no other address
 of the device makes the same ones (``net/ipv4/fib_frontend.c``, ``fib_add_ifaddr``, ``fib_del_ifaddr``). With
 it goes every route that prefers it as source, its secondaries unless ``promote_secondaries`` is set
-(``net/ipv4/devinet.c``, ``__inet_del_ifa``), and with the last one of a device all routes by the device. A
-device that goes takes its routes and neighbours too; one that goes down keeps its local routes only.
+(``net/ipv4/devinet.c``, ``__inet_del_ifa``), and with the last one of a device all its routes and
+neighbours. A device that goes takes its routes and neighbours too; one that goes down keeps its local routes only.
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ def change_address(netns: Netns, edit: AddressEdit, command: str) -> Netns:
     result = _remade(netns, _with(netns, replace(device, addresses=left)), device.name, lost)
     for version in {held.address.version for held in gone} - {held.address.version for held in left}:
         if version == _IPV4:
+            result = _without_neighbours(result, device.name, _IPV4)
             result = _with_routes(
                 result, lambda r: not _through(r, device.name) or r.destination.version != _IPV4
             )
@@ -164,9 +165,15 @@ def _remade(old: Netns, new: Netns, device: str, lost: frozenset[IPAddress] = fr
 
 
 def _made(netns: Netns, device: str) -> Iterator[Route]:
+    """Routes of one device; a secondary address prefers its primary as source."""
+    held = netns.device(device)
+    first: dict[object, IPAddress] = {}
+    for one in () if held is None else held.addresses:
+        first.setdefault(_subnet(one), one.address)
+    primary = {} if held is None else {one.address: first[_subnet(one)] for one in held.addresses}
     for route in (*local_routes(netns), *connected_routes(netns)):
-        if _through(route, device):
-            yield route
+        if _through(route, device) and route.prefsrc is not None:
+            yield replace(route, prefsrc=primary.get(route.prefsrc, route.prefsrc))
 
 
 def _key(route: Route) -> tuple[object, ...]:
@@ -188,8 +195,10 @@ def _with_routes(netns: Netns, keeps: Callable[[Route], bool]) -> Netns:
     return replace(netns, routes=replace(netns.routes, rows=rows))
 
 
-def _without_neighbours(netns: Netns, device: str) -> Netns:
+def _without_neighbours(netns: Netns, device: str, version: int | None = None) -> Netns:
     if netns.neighbours is None:
         return netns
-    rows = tuple(n for n in netns.neighbours if n.device != device)
+    rows = tuple(
+        n for n in netns.neighbours if n.device != device or version not in (None, n.address.version)
+    )
     return replace(netns, neighbours=replace(netns.neighbours, rows=rows))

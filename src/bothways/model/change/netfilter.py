@@ -14,7 +14,7 @@ from typing import Final
 
 from bothways.facts.change import IptablesAct, IptablesEdit
 from bothways.facts.dump import Dump
-from bothways.facts.iptables import Chain, Rule, Table
+from bothways.facts.iptables import Chain, Rule, Table, Target
 from bothways.facts.snapshot import Netns
 from bothways.facts.span import Span
 from bothways.model.change.refusal import NothingToChangeError
@@ -22,6 +22,13 @@ from bothways.model.linux.iptables.targets import TARGETS
 
 __all__ = ["change_iptables"]
 
+_FULL: Final = 0xFFFFFFFF
+_MASKS: Final = ("nfmask", "ctmask")
+#: what a target does without being told
+_DEFAULTS: Final[Mapping[str, Mapping[str, object]]] = {
+    "REJECT": {"reject-with": "icmp-port-unreachable"},
+    "CONNMARK": dict.fromkeys(_MASKS, _FULL),
+}
 #: chains that a table has before anybody writes to it
 _BUILTIN: Final[Mapping[str, tuple[str, ...]]] = {
     "filter": ("INPUT", "FORWARD", "OUTPUT"),
@@ -163,9 +170,27 @@ def _same(one: Rule, other: Rule) -> bool:
 
     def target(rule: Rule) -> object:
         found = rule.target
-        return None if found is None else (found.name, dict(found.options), found.goto)
+        return None if found is None else (*_canonical(found), found.goto)
 
     return matches(one) == matches(other) and target(one) == target(other)
+
+
+def _canonical(target: Target) -> tuple[str, dict[str, object]]:
+    """A target as ``iptables-save`` prints it: defaults spelled out, one spelling where there are two."""
+    name, options = target.name, dict(target.options)
+    if name == "NOTRACK":
+        return "CT", {"notrack": True}
+    options = {**_DEFAULTS.get(name, {}), **options}
+    if name == "CONNMARK" and not options.keys() & {"save-mark", "restore-mark"}:
+        options = {key: value for key, value in options.items() if key not in _MASKS}
+    both = options.pop("mask", None)
+    if both is not None:
+        options.update(dict.fromkeys(_MASKS, both))
+    plain = options.pop("set-mark", None)
+    if isinstance(plain, tuple):
+        value, mask = plain
+        options["set-xmark"] = (value, value | mask)
+    return name, options
 
 
 _CHANGES: Final[Mapping[IptablesAct, Callable[[Table, IptablesEdit], Table]]] = {

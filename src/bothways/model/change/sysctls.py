@@ -16,7 +16,6 @@ from bothways.facts.change import SysctlEdit
 from bothways.facts.dump import Dump
 from bothways.facts.snapshot import Netns, Sysctl
 from bothways.facts.span import Span
-from bothways.model.change.refusal import NothingToChangeError
 from bothways.model.linux.conntrack.settings import NAMES
 
 __all__ = ["change_sysctl", "evaluated"]
@@ -34,14 +33,8 @@ _SILENT: Final = re.compile(r"net\.netfilter\.nf_(?:conntrack_)?log.*|net\.ipv4\
 
 
 def change_sysctl(netns: Netns, edit: SysctlEdit, command: str) -> Netns:
-    """
-    Set a kernel parameter.
-
-    :raises NothingToChangeError: if a whole dump shows that there is no such parameter.
-    """
+    """Set a kernel parameter, whether or not the dump shows its old value: most such dumps are filtered."""
     old = netns.sysctls or Dump((), file="", partial="the change alone")
-    if old.whole and len(old) and all(row.name != edit.name for row in old) and not evaluated(edit.name):
-        raise NothingToChangeError(f"{netns.label} has no sysctl {edit.name}", "see `sysctl -a` for its name")
     span = Span("", text=command)
     names = {edit.name}
     if edit.name in _FORWARDING:

@@ -8,6 +8,7 @@ outside       stations that no dump shows
 endpoint      the two ends of a TCP connection, as a table
 connection    lets them talk, and says what becomes of it
 replay        forks by walking again
+crossings     every packet at every device: what captures would hold
 """
 
 from bothways.model.world.connection import predict, walk

@@ -29,13 +29,14 @@ from bothways.model.world.observed import Observed
 from bothways.model.world.replay import Replay
 from bothways.model.world.wiring import At
 
-__all__ = ["predict", "walk"]
+__all__ = ["HORIZON_NS", "predict", "walk"]
 
 MS: Final = 1_000_000
 #: First retransmission of SYN and SYN/ACK, RFC 6298 section 2.1.
 RETRANSMIT_NS: Final = 1_000 * MS
 #: How long a client waits for the server to speak first before it speaks itself.
 SPEAK_NS: Final = 400 * MS
+#: Virtual time at which a walk ends whatever happened.
 HORIZON_NS: Final = 2_500 * MS
 #: Outcomes of one connection beyond which the rest is left out and said to be.
 OUTCOMES: Final = 48

@@ -11,5 +11,6 @@ timeouts    how long an entry lives in each state
 settings    the tracker's sysctls, and what is taken for granted without them
 variant     what older kernels did otherwise
 table       all entries: look up, create, confirm, expire, forget
+stepping    the table stepped by hand, with segments that a person writes
 =========== =====================================================================
 """

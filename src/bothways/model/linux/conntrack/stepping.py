@@ -96,7 +96,7 @@ def step_by_hand(
     for segment in segments:
         now_ns += segment.after_s * _SECOND
         tcp = numbering.tcp(segment)
-        before = _entry(table)
+        before = _entry(table, now_ns)
         state = _state(before)
         if not segment.seen:
             steps.append(HandStep(segment, state, state, why=_UNSEEN))
@@ -105,7 +105,7 @@ def step_by_hand(
         ip = Ip(_CLIENT, _SERVER, TCP) if forth else Ip(_SERVER, _CLIENT, TCP)
         tracking = table.track(Packet(ip=ip, tcp=tcp), now_ns)
         table.confirm(tracking, now_ns)
-        steps.append(_step(segment, state, tracking, _entry(table), now_ns))
+        steps.append(_step(segment, state, tracking, _entry(table, now_ns), now_ns))
     return tuple(steps)
 
 
@@ -141,8 +141,10 @@ _UNSEEN: Final = "its receiver got it by another way; the tracker knows nothing 
 _SHOWN: Final = frozenset({"SEEN_REPLY", "ASSURED"})
 
 
-def _entry(table: ConntrackTable) -> TrackedConnection | None:
-    return next(iter(table.connections()), None)
+def _entry(table: ConntrackTable, now_ns: int) -> TrackedConnection | None:
+    """The entry, if there is one whose time is not over."""
+    lives = (each for each in table.connections() if each.expires_ns is None or each.expires_ns > now_ns)
+    return next(lives, None)
 
 
 def _state(connection: TrackedConnection | None) -> TcpState:

@@ -1,13 +1,15 @@
 """
-How the connection would pass the taps if it worked: a walk of the model that works, as a ladder.
+Walks of the model as ladders.
 
-The walk without a culprit is taken first, with all other choices as they were: it differs from what happened
-by that one fact. Else the walk of another choice that works.
+One shows how the connection would pass the taps if it worked; where nothing was captured, another shows what
+the dumps lead to. For the healthy ladder the walk without a culprit is taken first, with all other choices as
+they were: it differs from what happened by that one fact. Else the walk of another choice that works.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from bothways.diagnose.case import Case
 from bothways.diagnose.flip import without_flow
@@ -17,10 +19,23 @@ from bothways.facts.packet import Flag, flags_text
 from bothways.facts.prediction import Journey, Walk
 from bothways.facts.sighting import Sighting, Tap
 from bothways.facts.span import Span
-from bothways.facts.step import Step
+from bothways.facts.step import Did, Step
 from bothways.model.world import Replay, walk
 
-__all__ = ["healthy_of"]
+__all__ = ["expected_of", "healthy_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Taps:
+    """
+    Where packets can be seen.
+
+    :param devices: by (host, device), those that captures watched; None if nothing was captured.
+    :param below: by journey and host, the devices that carry the packet inside a tunnel: steps do not name them.
+    """
+
+    devices: Mapping[tuple[str, str], Tap] | None
+    below: Mapping[tuple[int, str], Tap]
 
 
 def healthy_of(case: Case, culprits: tuple[Culprit, ...], columns: tuple[Tap, ...]) -> Ladder:
@@ -35,17 +50,36 @@ def healthy_of(case: Case, culprits: tuple[Culprit, ...], columns: tuple[Tap, ..
     if found is None:
         return Ladder()
     chosen, supposed = found
-    allowed = _devices(case, columns)
-    rungs = tuple(rung for rung in (_rung(j, allowed) for j in _first(chosen.journeys)) if rung is not None)
+    devices = _devices(case, columns)
+    rungs = tuple(_rungs(chosen, devices, end=_data(chosen)))
     return Ladder(columns, rungs, supposed=supposed) if rungs else Ladder()
 
 
-def _first(journeys: Iterable[Journey]) -> Iterator[Journey]:
-    """Tell the packets up to the first data: from then on nothing new is to be seen."""
-    for journey in journeys:
-        yield journey
-        if journey.flags & Flag.PSH:
-            return
+def expected_of(case: Case) -> Ladder:
+    """Return the walk that the dumps lead to; an empty ladder beside captures, or without a walk."""
+    if case.story is not None or case.walk.fate is Fate.UNKNOWN:
+        return Ladder()
+    rungs = tuple(_rungs(case.walk, None))
+    return Ladder((), rungs, supposed="as the dumps say") if rungs else Ladder()
+
+
+def _rungs(
+    chosen: Walk, devices: Mapping[tuple[str, str], Tap] | None, end: int | None = None
+) -> Iterator[Rung]:
+    below = {
+        (crossing.journey, crossing.tap.host): crossing.tap
+        for crossing in chosen.crossings
+        if crossing.tunnel is not None and (devices is None or crossing.tap in devices.values())
+    }
+    for number, journey in enumerate(chosen.journeys[:end]):
+        rung = _rung(number, journey, _Taps(devices, below))
+        if rung is not None:
+            yield rung
+
+
+def _data(chosen: Walk) -> int | None:
+    """Return how many packets there are up to the first data: from then on nothing new is to be seen."""
+    return next((n for n, journey in enumerate(chosen.journeys, 1) if journey.flags & Flag.PSH), None)
 
 
 def _without(case: Case, culprits: tuple[Culprit, ...]) -> tuple[Walk, str] | None:
@@ -90,10 +124,10 @@ def _devices(case: Case, columns: tuple[Tap, ...]) -> dict[tuple[str, str], Tap]
     return found
 
 
-def _rung(journey: Journey, allowed: dict[tuple[str, str], Tap] | None) -> Rung | None:
+def _rung(number: int, journey: Journey, taps: _Taps) -> Rung | None:
     if journey.way is None:
         return None
-    seen = tuple(_seen(journey, _passed(itinerary(journey), allowed)))
+    seen = tuple(_seen(journey, _passed(number, itinerary(journey), taps)))
     if not seen:
         return None
     first = seen[0].packet
@@ -101,21 +135,26 @@ def _rung(journey: Journey, allowed: dict[tuple[str, str], Tap] | None) -> Rung 
     return Rung(name, seen, tuple(journey.at_ns for _ in seen))
 
 
-def _passed(
-    steps: Iterable[Step], allowed: dict[tuple[str, str], Tap] | None
-) -> Iterator[tuple[Tap, Step]]:
+def _passed(number: int, steps: Iterable[Step], taps: _Taps) -> Iterator[tuple[Tap, Step]]:
     """Tell the devices in order, each with the step that shows the packet as it passes there."""
     last: Tap | None = None
     for step in steps:
-        place = step.place
-        device = place.device if place.netns else place.port
-        if allowed is not None:
-            tap = allowed.get((place.host, device))
-        else:
-            tap = Tap(place.host, place.netns, device) if place.netns and device else None
-        if tap is not None and tap != last:
-            yield tap, step
-            last = tap
+        for tap in _at(number, step, taps):
+            if tap != last:
+                yield tap, step
+                last = tap
+
+
+def _at(number: int, step: Step, taps: _Taps) -> tuple[Tap, ...]:
+    place = step.place
+    if step.did in (Did.ENCAPSULATED, Did.DECAPSULATED):
+        below = taps.below.get((number, place.host))
+        return () if below is None else (below,)
+    device = place.device if place.netns else place.port
+    if taps.devices is None:
+        return (Tap(place.host, place.netns, device),) if place.netns and device else ()
+    tap = taps.devices.get((place.host, device))
+    return () if tap is None else (tap,)
 
 
 def _seen(journey: Journey, passed: Iterable[tuple[Tap, Step]]) -> Iterator[Sighting]:
