@@ -20,11 +20,15 @@ _NAMES: Final = {
     "route": "routes",
     "rule": "policy rules",
     "neigh": "neighbours",
+    "link": "links of devices",
     "fdb": "a bridge's FDB",
     "iptables": "iptables rules",
     "ip6tables": "ip6tables rules",
     "nft": "nft tables",
     "conntrack": "conntrack entries",
+    "conntrack-xml": "conntrack entries",
+    "conntrack-events-xml": "conntrack events",
+    "nstat": "counters",
     "conntrack-events": "conntrack events",
     "conntrack-stats": "conntrack counters",
     "invalid-log": "a log of INVALID packets",
@@ -34,13 +38,28 @@ _NAMES: Final = {
     "ports": "ports of a bridge",
     "ovs-fdb": "MACs that a bridge learned",
     "vsctl-show": "Open vSwitch's bridges",
+    "list-bridge": "Open vSwitch's bridges",
+    "list-port": "Open vSwitch's ports",
+    "list-interface": "Open vSwitch's interfaces",
     "ovsdb": "Open vSwitch's database",
     "tnl-neigh": "neighbours of tunnels",
     "uname": "a kernel's version",
 }
 #: Names of devices are at most 15 letters long (IFNAMSIZ).
 _HOST_AND_DEVICE: Final = re.compile(r"(?P<host>[A-Za-z][A-Za-z0-9]*)[-_](?P<device>[A-Za-z][\w-]{1,14})")
-_SWITCH: Final = frozenset({"flows", "ports", "ovs-fdb", "vsctl-show", "ovsdb", "tnl-neigh"})
+_SWITCH: Final = frozenset(
+    {
+        "flows",
+        "ports",
+        "ovs-fdb",
+        "vsctl-show",
+        "ovsdb",
+        "tnl-neigh",
+        "list-bridge",
+        "list-port",
+        "list-interface",
+    }
+)
 #: Kinds that are of use wherever they were printed.
 _PLACELESS: Final = frozenset({"stacks", "wrote", "unread"})
 _CAPTURES: Final = frozenset({"pcap", "tcpdump"})

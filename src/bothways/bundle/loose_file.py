@@ -25,6 +25,8 @@ _CAPTURE_NAME: Final = re.compile(r"\.(?:pcap|cap|pcapng|dmp)(?:\d{0,4})(?:\.gz)
 
 #: `ip link` looks like `ip addr` of a machine without addresses; it does not say that there are none.
 _INET: Final = re.compile(r"(?m)(?:^|\s)inet6?\s")
+_XML: Final = ('<?xml version="1.0" encoding="utf-8"?>\n<conntrack>', "<conntrack>")
+_EVENT: Final = re.compile(r"<flow type=")
 #: Name of a file -> what it would hold; an empty one shows that there was nothing.
 _EMPTY: Final = {
     "iptables-save": "iptables",
@@ -59,6 +61,10 @@ def read_items(file: str, data: bytes) -> Iterator[Item]:
     if kind is not None:
         yield Item(file, kind, Place(), text, json=True)
         return
+    if text.lstrip().startswith(_XML):
+        kind = "conntrack-events-xml" if _EVENT.search(text) else "conntrack-xml"
+        yield Item(file, kind, Place(), text)
+        return
     if not text.strip():
         name = PurePath(file).name.partition(".")[0].lower()
         if name in _EMPTY:
@@ -68,8 +74,9 @@ def read_items(file: str, data: bytes) -> Iterator[Item]:
     kinds = {piece.kind for piece in pieces}
     if len(kinds) == 1 and all(piece.command is None for piece in pieces):
         kind = kinds.pop()
-        if kind != "addr" or _INET.search(text) is not None:
-            yield Item(file, kind, Place(), text)
+        if kind == "addr" and _INET.search(text) is None:
+            kind = "link"
+        yield Item(file, kind, Place(), text)
         return
     total = text.count("\n") + 1
     for piece in pieces:

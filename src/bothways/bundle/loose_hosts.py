@@ -1,16 +1,17 @@
 """
 Placed dumps of loose evidence, read and put together host by host.
 
-Each is read by the reader of the bundle's file of that format, as if it were the only file; then they are
-joined. Of two whole dumps of the same thing the later one counts; filtered views of it add up.
+They are read by the readers of a bundle, each under the name that its format has there. Where two are of one
+name, the second is read in a layer of its own, and joined: of two whole dumps of the same thing the later one
+counts; filtered views of it add up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from bothways.bundle.ages import Ages
 from bothways.bundle.dumps import DumpReader, read_netns
@@ -27,17 +28,23 @@ from bothways.parse.openflow_ports import parse_ports
 
 __all__ = ["original", "read_hosts"]
 
+Value = TypeVar("Value")
+
 #: Kind -> the bundle's file of that format, for JSON and for text.
 _NETNS_FILES: Final[Mapping[str, tuple[str, str]]] = {
     "addr": ("addr.json", "addr.txt"),
     "route": ("route.json", "route.txt"),
     "rule": ("rule.json", "rule.txt"),
     "neigh": ("neigh.json", "neigh.txt"),
+    "link": ("link.json", "link.txt"),
     "fdb": ("fdb.json", "fdb.json"),
     "iptables": ("iptables-save.txt", "iptables-save.txt"),
     "ip6tables": ("ip6tables-save.txt", "ip6tables-save.txt"),
     "nft": ("nft.txt", "nft.txt"),
     "conntrack": ("conntrack.txt", "conntrack.txt"),
+    "conntrack-xml": ("conntrack.xml", "conntrack.xml"),
+    "conntrack-events-xml": ("conntrack-events.xml", "conntrack-events.xml"),
+    "nstat": ("nstat.txt", "nstat.txt"),
     "conntrack-events": ("conntrack-events.txt", "conntrack-events.txt"),
     "conntrack-stats": ("conntrack-stats.txt", "conntrack-stats.txt"),
     "invalid-log": ("conntrack-invalid-log.txt", "conntrack-invalid-log.txt"),
@@ -53,6 +60,9 @@ _SWITCH_FILES: Final[Mapping[str, str]] = {
     "vsctl-show": "show.txt",
     "ovsdb": "ovsdb.jsonl",
     "tnl-neigh": "tnl-neigh-show.txt",
+    "list-bridge": "list-bridge.txt",
+    "list-port": "list-port.txt",
+    "list-interface": "list-interface.txt",
 }
 
 
@@ -71,11 +81,6 @@ class _Texts(Folder):
     def data(self, name: str) -> bytes | None:
         text = self.texts.get(name)
         return None if text is None else text.encode()
-
-
-def _reader(texts: Mapping[str, str], views: Mapping[str, str]) -> DumpReader:
-    folder = _Texts(Path(), {name: Path() for name in texts}, texts=dict(texts))
-    return DumpReader(folder, Ages(), views)
 
 
 def original(item: Item, lines: Mapping[str, tuple[str, ...]]) -> Original:
@@ -117,6 +122,37 @@ def _kernel(items: Iterable[Item]) -> str | None:
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """Items under the names that they have in a bundle, each name once."""
+
+    files: Mapping[str, Item]
+    origins: Mapping[str, Original]
+
+    def read(self, reader: Callable[[DumpReader], Value], problems: list[Problem]) -> Value:
+        """What a bundle's reader makes of them, quoted as the files stand."""
+        texts = {name: item.text for name, item in self.files.items()}
+        folder = _Texts(Path(), {name: Path() for name in texts}, texts=texts)
+        views = {name: item.view for name, item in self.files.items() if item.view}
+        value = requote(reader(DumpReader(folder, Ages(), views)), self.origins)
+        problems.extend(requote(tuple(folder.problems), self.origins))
+        return value
+
+
+def _layers(named: Iterable[tuple[str, Item]], lines: Mapping[str, tuple[str, ...]]) -> Iterator[_Layer]:
+    """Layers in which no name stands twice; a later one has what it does not replace from the first."""
+    layers: list[dict[str, Item]] = []
+    for name, item in named:
+        layer = next((layer for layer in layers if name not in layer), None)
+        if layer is None:
+            layer = {}
+            layers.append(layer)
+        layer[name] = item
+    for layer in layers:
+        files = {**layers[0], **layer}
+        yield _Layer(files, {name: original(item, lines) for name, item in files.items()})
+
+
 def _netns(
     host: str,
     space: str,
@@ -124,15 +160,15 @@ def _netns(
     lines: Mapping[str, tuple[str, ...]],
     problems: list[Problem],
 ) -> Netns:
+    place = f"hosts/{host}/netns/{space}"
+    named = (
+        (f"{place}/{_NETNS_FILES[item.kind][not item.json]}", item)
+        for item in items
+        if (item.place.netns or ROOT) == space and item.kind in _NETNS_FILES
+    )
     whole = Netns(host, space)
-    for item in items:
-        if (item.place.netns or ROOT) != space or item.kind not in _NETNS_FILES:
-            continue
-        name = f"hosts/{host}/netns/{space}/{_NETNS_FILES[item.kind][not item.json]}"
-        reader = _reader({name: item.text}, {name: item.view} if item.view else {})
-        origins = {name: original(item, lines)}
-        whole = _joined(whole, requote(read_netns(reader, host, space), origins))
-        problems.extend(requote(tuple(reader.folder.problems), origins))
+    for layer in _layers(named, lines):
+        whole = _joined(whole, layer.read(lambda reader: read_netns(reader, host, space), problems))
     return whole
 
 
@@ -140,7 +176,7 @@ def _joined(old: Netns, new: Netns) -> Netns:
     changed: dict[str, Any] = {}
     for entry in fields(Netns):
         one, two = getattr(old, entry.name), getattr(new, entry.name)
-        if isinstance(two, Dump):
+        if isinstance(two, Dump) and two != one:
             changed[entry.name] = _added(one, two)
     return replace(old, **changed)
 
@@ -169,26 +205,10 @@ def _bridge_of(item: Item) -> str | None:
 def _switch(
     host: str, items: Sequence[Item], lines: Mapping[str, tuple[str, ...]], problems: list[Problem]
 ) -> Switch | None:
-    """All files of a switch at once, for they complete each other; a second file of a name is read beside."""
-    layers: list[dict[str, Item]] = []
-    for item in items:
-        name = _file(item)
-        if name is None:
-            continue
-        path = f"hosts/{host}/ovs/{name}"
-        layer = next((layer for layer in layers if path not in layer), None)
-        if layer is None:
-            layer = {}
-            layers.append(layer)
-        layer[path] = item
+    named = ((f"hosts/{host}/ovs/{name}", item) for item in items if (name := _file(item)) is not None)
     whole: Switch | None = None
-    for layer in layers:
-        files = {**layers[0], **layer}
-        views = {name: item.view for name, item in files.items() if item.view}
-        reader = _reader({name: item.text for name, item in files.items()}, views)
-        origins = {name: original(item, lines) for name, item in files.items()}
-        switch = requote(read_switch(reader, host), origins)
-        problems.extend(requote(tuple(reader.folder.problems), origins))
+    for layer in _layers(named, lines):
+        switch = layer.read(lambda reader: read_switch(reader, host), problems)
         whole = switch if whole is None or switch is None else _joined_switch(whole, switch)
     return whole
 

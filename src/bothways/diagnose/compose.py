@@ -105,10 +105,10 @@ def diagnose(bundle: Bundle, question: Question | None = None, *, remedies: bool
 def _status(case: Case, explanation: Explanation | None) -> Status:
     if explanation is not None:
         return Status.EXPLAINED
-    if case.story is not None and case.story.fate is not Fate.UNKNOWN:
-        works = case.story.fate is Fate.WORKS and not cut_short(case)
-        return Status.HEALTHY if works else Status.UNDETERMINED
-    sure = case.walk.fate is Fate.WORKS and not case.walk.unknown and not case.undecided
+    if case.fate is not Fate.WORKS or cut_short(case):
+        return Status.UNDETERMINED
+    seen = case.story is not None and case.story.fate is Fate.WORKS
+    sure = seen or not (case.walk.unknown or case.undecided)
     return Status.HEALTHY if sure else Status.UNDETERMINED
 
 

@@ -68,8 +68,6 @@ def _ip(words: list[str]) -> Output | None:
     asked = rest[2:]
     whole = not asked or (kind == "route" and asked == ["table", "all"])
     view = None if whole and not {"-4", "-6", "-0"} & set(options) else " ".join(words)
-    if kind == "link":
-        return Output("unread", instead="ip -d addr")
     return Output(kind, view=view)
 
 
@@ -188,12 +186,16 @@ def _appctl(words: list[str]) -> Output | None:
     return None
 
 
+_LISTS: Final = frozenset({"list-bridge", "list-port", "list-interface"})
+
+
 def _vsctl(words: list[str]) -> Output | None:
     match _ovs_words(words):
         case ["show"]:
             return Output("vsctl-show", switch=True)
-        case ["list", *_]:
-            return Output("unread", switch=True, instead="ovsdb-client dump -f json")
+        case ["list", table, *rows] if f"list-{table.lower()}" in _LISTS:
+            view = " ".join(words) if rows or any("columns" in word for word in words) else None
+            return Output(f"list-{table.lower()}", switch=True, view=view)
     return None
 
 
@@ -216,6 +218,13 @@ def _log(words: list[str]) -> Output | None:
     """Programs that print kernel messages or files: the content tells what it is."""
     names = [word for word in words[1:] if not word.startswith("-")]
     return Output("", opened=names[-1] if names and words[0] != "dmesg" else None)
+
+
+def _nstat(words: list[str]) -> Output | None:
+    # Without -a and -z it prints what has changed since it was last run.
+    letters = "".join(word[1:] for word in words[1:] if word.startswith("-"))
+    whole = "a" in letters and "z" in letters
+    return Output("nstat", view=None if whole else " ".join(words))
 
 
 def _uname(words: list[str]) -> Output | None:
@@ -258,6 +267,7 @@ PROGRAMS: Final[Mapping[str, Callable[[list[str]], Output | None]]] = {
     "grep": lambda words: _viewed(_log(words), words),
     "egrep": lambda words: _viewed(_log(words), words),
     "uname": _uname,
+    "nstat": _nstat,
     "ifconfig": _unread("ip addr"),
     "route": _unread("ip route show table all"),
     "arp": _unread("ip neigh"),

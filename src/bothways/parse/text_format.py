@@ -204,6 +204,16 @@ _INVALID: Final = TextFormat(
 )
 _UNAME: Final = TextFormat("uname", re.compile(r"\s*(?:Linux \S+ )?\d+\.\d+[.\w+~-]*(?:\s|\Z)"))
 _FDB: Final = TextFormat("fdb", _NEVER)
+_LINK: Final = TextFormat("link", _ADDR.holds)
+_NSTAT: Final = TextFormat(
+    "nstat",
+    re.compile(r"#kernel\s*\Z|\s*[A-Z]\w{2,80}\s+\d{1,20}\s+-?[\d.]{1,40}\s*\Z"),
+    re.compile(
+        r"#kernel\s*\Z|\s*(?:Ip|Icmp|Tcp|Udp|IpExt|TcpExt)[A-Z]\w{2,80}\s+\d{1,20}\s+-?[\d.]{1,40}\s*\Z"
+    ),
+)
+_COLUMN: Final = re.compile(r"\s*[a-z_]\w{0,60}\s*: ?")
+_LISTS: Final = tuple(TextFormat(f"list-{table}", _COLUMN) for table in ("bridge", "port", "interface"))
 _OVSDB: Final = TextFormat("ovsdb", _NEVER)
 
 #: Kind -> its lines. The order is that in which a text without a command is tried.
@@ -211,7 +221,7 @@ FORMATS: Final[Mapping[str, TextFormat]] = {
     row.kind: row
     for row in (
         _STACKS, _TCPDUMP, _FLOWS, _PORTS, _VSCTL, _ADDR, _RULE, _EVENTS, _CONNTRACK, _STATS, _IPTABLES, _NFT,
-        _NEIGH, _ROUTE, _SYSCTL, _SS, _INVALID, _OVS_FDB, _TNL, _UNAME, _FDB, _OVSDB,
+        _NEIGH, _ROUTE, _SYSCTL, _SS, _INVALID, _OVS_FDB, _TNL, _UNAME, _FDB, _OVSDB, _LINK, _NSTAT, *_LISTS,
     )
 }  # fmt: skip
 

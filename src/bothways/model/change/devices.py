@@ -3,9 +3,9 @@ Devices and addresses of a namespace after a change.
 
 An address comes with a local, a broadcast and a connected route, and takes them with it if no other address
 of the device makes the same ones (``net/ipv4/fib_frontend.c``, ``fib_add_ifaddr``, ``fib_del_ifaddr``). With
-it goes every route that prefers it as source, its secondaries unless ``promote_secondaries`` is set
-(``net/ipv4/devinet.c``, ``__inet_del_ifa``), and with the last one of a device all its routes and
-neighbours. A device that goes takes its routes and neighbours too; one that goes down keeps its local routes only.
+it goes every route that prefers it as source, and its secondaries unless ``promote_secondaries`` is set
+(``net/ipv4/devinet.c``, ``__inet_del_ifa``); with the last one of a device go all its routes and neighbours.
+A device that goes takes its routes and neighbours too; one that goes down keeps its local routes only.
 """
 
 from __future__ import annotations
