@@ -87,7 +87,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         name for reason in reasons if reason.startswith(LACKS) for name in reason[len(LACKS) :].split()
     }
     if programs:
-        packages = sorted({PACKAGES[program] for program in programs})
+        packages = sorted({PACKAGES.get(program, program) for program in programs})
         terminalreporter.line(f"to run them: apt-get install -y {' '.join(packages)}")
     if NO_ROOT in reasons:
         terminalreporter.line("to run them: sudo make test")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from truth import BUNDLES, TRUTHS
-from verdicts import told, wrongs
+from truth import TRUTHS
+from verdicts import told_of_whole, wrongs
 
 
 @pytest.mark.parametrize("name", TRUTHS)
 def test_what_is_said_is_true(name: str) -> None:
-    truth, answer = TRUTHS[name], told(BUNDLES[name])
+    truth, answer = TRUTHS[name], told_of_whole(name)
 
     assert wrongs(truth, answer) == []
     assert answer["status"] in truth.statuses
@@ -18,12 +18,12 @@ def test_what_is_said_is_true(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in TRUTHS if TRUTHS[name].fate != "works"])
 def test_the_symptom_is_what_the_client_felt(name: str) -> None:
-    assert [symptom["code"] for symptom in told(BUNDLES[name])["symptoms"]] == [TRUTHS[name].fate]
+    assert [symptom["code"] for symptom in told_of_whole(name)["symptoms"]] == [TRUTHS[name].fate]
 
 
 @pytest.mark.parametrize("name", [name for name in TRUTHS if TRUTHS[name].author])
 def test_the_author_of_the_reset_is_named_or_left_open(name: str) -> None:
-    for author in told(BUNDLES[name])["authors"]:
+    for author in told_of_whole(name)["authors"]:
         named = (author["host"], author["netns"], author["device"])
         assert author["what"] == "rst"
         assert named in (TRUTHS[name].author, (None, None, None))
@@ -31,7 +31,7 @@ def test_the_author_of_the_reset_is_named_or_left_open(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in TRUTHS if TRUTHS[name].code is None])
 def test_an_open_case_says_what_to_do_next(name: str) -> None:
-    answer = told(BUNDLES[name])
+    answer = told_of_whole(name)
     if answer["status"] == "undetermined":
         assert answer["next"] or answer["unknown"]
 
@@ -40,7 +40,7 @@ def test_an_open_case_says_what_to_do_next(name: str) -> None:
     "name", [name for name in TRUTHS if name != "incident" and TRUTHS[name].code == "BW101"]
 )
 def test_in_any_clothes_both_culprits_and_both_outcomes_are_named(name: str) -> None:
-    answer = told(BUNDLES[name])
+    answer = told_of_whole(name)
     if name in ("incident", "dual-drop-invalid"):  # without dumps, and without a RST: less may be said
         return
     assert answer["cause"]["confidence"] in ("proved", "supported")

@@ -9,22 +9,27 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from truth import Truth
+from truth import BUNDLES, Truth
 
 from bothways.bundle import open_bundle
 from bothways.diagnose import diagnose
 from bothways.report.json import diagnosis_json, render_json
 
-__all__ = ["told", "wrongs"]
+__all__ = ["told", "told_of_whole", "wrongs"]
 
 STATUSES = frozenset({"explained", "healthy", "undetermined"})
 
 
-@cache
 def told(bundle: Path) -> dict[str, Any]:
     """Diagnose a bundle and read the answer as a user would."""
     answer: dict[str, Any] = json.loads(render_json(diagnosis_json(diagnose(open_bundle(bundle)))))
     return answer
+
+
+@cache
+def told_of_whole(name: str) -> dict[str, Any]:
+    """Diagnose one of the recorded bundles as it is; these do not change, so once is enough."""
+    return told(BUNDLES[name])
 
 
 def wrongs(truth: Truth, answer: Mapping[str, Any], *, dumps_alone: bool = False) -> list[str]:

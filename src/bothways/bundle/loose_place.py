@@ -25,7 +25,7 @@ __all__ = ["HERE", "place_items"]
 HERE: Final = "here"
 _BUNDLE_PATH: Final = re.compile(
     r"(?:^|/)hosts/(?P<host>[^/]+)/(?:(?:captures|netns)/(?P<netns>[^/]+)/(?P<name>[^/]+)"
-    r"|ovs/(?P<bridge>[^/]+))\Z"
+    r"|ovs/(?P<bridge>[^/]+)|kernel\.txt)\Z"
 )
 _ENDINGS: Final = re.compile(
     r"(?:\.(?:pcap|pcapng|cap|txt|log|json|jsonl|gz|flows|ports|fdb|dump|out|md))+\Z", re.IGNORECASE
@@ -159,7 +159,7 @@ def _named(
     path = PurePath(item.file).as_posix()
     inside = _BUNDLE_PATH.search(path)
     if inside is not None:
-        name = inside["name"] or inside["bridge"]
+        name = inside["name"] or inside["bridge"] or ""
         bare = _ENDINGS.sub("", name)
         device = bare if item.capture or item.kind in ("flows", "ovs-fdb", "ports") else None
         return item.placed(Place(inside["host"], inside["netns"] or ROOT, device))

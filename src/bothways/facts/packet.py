@@ -122,13 +122,18 @@ class Ip:
 
 @dataclass(frozen=True, slots=True)
 class TcpOptions:
-    """The options that matter to trackers and stacks; None = not present or not known."""
+    """
+    The options that matter to trackers and stacks; None = not present or not known.
+
+    *size* is how many bytes all options take in the header; None = not known.
+    """
 
     mss: int | None = None
     wscale: int | None = None
     sack_ok: bool = False
     timestamp: tuple[int, int] | None = None
     sack: tuple[tuple[int, int], ...] = ()
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +143,7 @@ class Tcp:
 
     *seq* and *ack* are absolute 32-bit numbers, None where the text does not show them or
     shows them relative (then *relative* is True and they count from the first packet).
+    *header_ok* is False if its data offset is below 20 bytes or past its end; None = not known.
     """
 
     sport: int
@@ -150,6 +156,7 @@ class Tcp:
     options: TcpOptions = TcpOptions()
     relative: bool = False
     checksum_ok: bool | None = None
+    header_ok: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -200,9 +200,15 @@ _STACKS: Final = TextFormat(
     ),
 )
 _INVALID: Final = TextFormat(
-    "invalid-log", re.compile(r".*\bnf_ct_\w+:"), re.compile(r".*\bnf_ct_\w+: .*\bSRC=\S+ DST=")
+    "invalid-log",
+    re.compile(r".*\bnf_ct_\w+:"),
+    re.compile(r".*\bnf_ct_\w+: .*(?:\bSRC=\S+ DST=|' \S+ > \S+ flags=)"),
 )
-_UNAME: Final = TextFormat("uname", re.compile(r"\s*(?:Linux \S+ )?\d+\.\d+[.\w+~-]*(?:\s|\Z)"))
+_UNAME: Final = TextFormat(
+    "uname",
+    re.compile(r"\s*(?:Linux \S+ )?\d+\.\d+[.\w+~-]*(?:\s|\Z)"),
+    re.compile(r"Linux \S+ \d+\.\d+\.\d+\S* #\d"),
+)
 _FDB: Final = TextFormat("fdb", _NEVER)
 _LINK: Final = TextFormat("link", _ADDR.holds)
 _NSTAT: Final = TextFormat(

@@ -186,3 +186,36 @@ def test_the_files_of_a_bundle_given_one_by_one(name: str) -> None:
     assert {(n.host, n.name) for n in loose.snapshot.namespaces() if n.iptables} == {
         (n.host, n.name) for n in bundle.snapshot.namespaces() if n.iptables and n.iptables.rows
     }
+
+
+def test_dumps_of_a_namespace_complete_each_other_as_in_a_bundle(tmp_path: Path) -> None:
+    text = (
+        "root@a:~# ip r\ndefault via 192.0.2.9 dev eth0\n"
+        "root@a:~# ip a\n2: eth0: <UP> mtu 1500 qdisc a\n    inet 192.0.2.2/24 scope global eth0\n"
+        "root@a:~# ip rule\n0:\tfrom all lookup local\n32766:\tfrom all lookup main\n"
+        "root@a:~# ip -d link\n2: eth0: <UP> mtu 1500 qdisc a\n"
+        "    link/ether 02:00:00:00:00:01 brd ff:ff:ff:ff:ff:ff\n    veth\n"
+        "root@a:~# nstat -az\n#kernel\nTcpExtListenDrops   3   0.0\n"
+    )
+    netns = opened(tmp_path, text).snapshot.hosts["a"].netns["root"]
+
+    assert netns.routes is not None
+    assert netns.routes.whole, "the addresses and rules show that no other table decides"
+    assert [(device.name, device.kind) for device in netns.devices or ()] == [("eth0", "veth")]
+    assert [(counter.name, counter.value) for counter in netns.counters or ()] == [("TcpExtListenDrops", 3)]
+
+
+def test_links_alone_say_nothing_of_addresses(tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_text(
+        "2: eth0: <UP> mtu 1500 qdisc a\n    link/ether 02:00:00:00:00:01 brd ff:ff:ff:ff:ff:ff\n"
+    )
+    bundle = open_evidence([tmp_path / "x.txt"])
+
+    assert bundle.snapshot.hosts["here"].netns["root"].devices is None
+    assert [problem.kind for problem in bundle.problems] == [Kind.UNMODELLED]
+
+
+def test_conntrack_as_xml_is_told_by_its_root(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text('<?xml version="1.0" encoding="utf-8"?>\n<conntrack>\n</conntrack>\n')
+
+    assert open_evidence([tmp_path / "x"]).snapshot.hosts["here"].netns["root"].conntrack is not None

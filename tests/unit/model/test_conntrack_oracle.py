@@ -28,7 +28,7 @@ from conntrack_samples import SECOND, Told, namespace
 from bothways.facts.address import IPAddress, address
 from bothways.facts.choice import Oracle
 from bothways.facts.iptables import AddressRange
-from bothways.facts.packet import NO_FLAGS, TCP, Ethernet, Flag, Ip, Packet, Tcp
+from bothways.facts.packet import NO_FLAGS, TCP, Ethernet, Flag, Ip, Packet, Tcp, TcpOptions
 from bothways.facts.snapshot import Netns
 from bothways.model.linux.conntrack.entry import Tracking
 from bothways.model.linux.conntrack.table import ConntrackTable
@@ -45,12 +45,7 @@ LETTERS = {
     "F": Flag.FIN, "S": Flag.SYN, "R": Flag.RST, "P": Flag.PSH,
     "A": Flag.ACK, "U": Flag.URG, "E": Flag.ECE, "C": Flag.CWR,
 }  # fmt: skip
-#: Words of ``tcp_in_window``: a window decided.
-WINDOW = ("SEQ is ", "ACK is ", "ignored ACK under", "bytes more than expected", "lower timeout")
-#: What the recorder did to a header that a packet without its octets does not show.
-DAMAGE = ("trunc", "doff")
-#: States in which the sequence number of a RST matters.
-RESETTABLE = frozenset({"SYN_SENT", "SYN_RECV", "ESTABLISHED", "SYN_SENT2"})
+NO_LINK, NO_OPTIONS = Ethernet(), TcpOptions(size=0)
 Case = dict[str, Any]
 
 
@@ -61,20 +56,72 @@ def read(path: Path) -> Iterator[Case]:
 
 
 def packet(segment: Case, *, nat: bool) -> Packet:
-    numbers = (segment["seq"], segment["ack"], segment["win"], segment["len"])
-    return built(segment["dir"] == "A", segment["flags"], numbers, not segment.get("badcsum"), nat)
-
-
-@cache
-def built(forth: bool, letters: str, numbers: tuple[int, int, int, int], ok: bool, nat: bool) -> Packet:  # noqa: FBT001 - a key
-    flags = NO_FLAGS
-    for letter in letters:
-        flags |= LETTERS[letter]
-    ports = (SPORT, DPORT) if forth else (DPORT, SPORT)
-    seq, ack, window, length = numbers
-    tcp = Tcp(*ports, flags, seq, ack, window, length, checksum_ok=ok)
+    """The facts of a segment that the recorder sent; see ``frame`` there."""
+    forth = segment["dir"] == "A"
     there = FLOATING if nat else B
-    return Packet(Ethernet(), ip=Ip(A, there, TCP) if forth else Ip(B, A, TCP), tcp=tcp)
+    ip = Ip(A, there, TCP) if forth else Ip(B, A, TCP)
+    if "trunc" in segment:
+        return Packet(NO_LINK, ip=ip)
+    options, size = carried(segment.get("opts"))
+    header = 4 * segment.get("doff", 5 + size // 4)
+    length = 20 + size + segment["len"] - header
+    if header != 20 + size:
+        options, _ = carried({"raw": "78" * max(0, header - 20)})
+    tcp = Tcp(
+        *((SPORT, DPORT) if forth else (DPORT, SPORT)),
+        FLAGS[segment["flags"]],
+        segment["seq"],
+        segment["ack"],
+        segment["win"],
+        max(0, length),
+        options,
+        checksum_ok=not segment.get("badcsum"),
+        header_ok=length >= 0 and header >= 20,
+    )
+    return Packet(NO_LINK, ip=ip, tcp=tcp)
+
+
+def carried(said: Case | None) -> tuple[TcpOptions, int]:
+    """Options as the recorder writes them, and how many bytes they take."""
+    if not said:
+        return NO_OPTIONS, 0
+    if "raw" in said:
+        return raw_options(bytes.fromhex(said["raw"]))
+    sack = tuple((left, right) for left, right in said.get("sack", ()))
+    size = 4 * ("mss" in said) + 4 * ("wscale" in said) + 4 * bool(said.get("sackok"))
+    size += 12 * ("ts" in said) + (4 + 8 * len(sack) if "sack" in said else 0)
+    stamp = tuple(said["ts"]) if "ts" in said else None
+    sack_ok = bool(said.get("sackok"))
+    return TcpOptions(said.get("mss"), said.get("wscale"), sack_ok, stamp, sack, size), size
+
+
+def raw_options(octets: bytes) -> tuple[TcpOptions, int]:
+    octets += bytes(-len(octets) % 4)
+    wscale, sack_ok, at = None, False, 0
+    while at < len(octets) and octets[at]:
+        if octets[at] == 1:
+            at += 1
+            continue
+        taken = octets[at + 1] if at + 1 < len(octets) else 0
+        if taken < 2 or at + taken > len(octets):
+            break
+        if octets[at] == 3 and taken == 3:
+            wscale = octets[at + 2]
+        sack_ok = sack_ok or (octets[at] == 4 and taken == 2)
+        at += taken
+    return TcpOptions(wscale=wscale, sack_ok=sack_ok, size=len(octets)), len(octets)
+
+
+class _Flags(dict[str, Flag]):
+    def __missing__(self, letters: str) -> Flag:
+        flags = NO_FLAGS
+        for letter in letters:
+            flags |= LETTERS[letter]
+        self[letters] = flags
+        return flags
+
+
+FLAGS = _Flags()
 
 
 @dataclass
@@ -113,7 +160,9 @@ class Router:
                 told["log"].append(self.table.track(answer, now_ns, hook=Hook.OUTPUT).log)
         elif self.nat and one.ip is not None:
             told["src"], told["dst"] = str(one.ip.src), str(one.ip.dst)
-        told["log"] = [words.removeprefix("nf_ct_proto_6: ") for words in told["log"] if words]
+        told["log"] = [
+            line.removeprefix("nf_ct_proto_6: ") for words in told["log"] for line in words.splitlines()
+        ]
         told.update(self.entry(now_ns))
         return told
 
@@ -141,6 +190,8 @@ class Router:
                 "status": entry.status,
                 "orig": "A" if entry.original.src == A else "B",
                 "timeout": (entry.expires_ns - now_ns) // SECOND,
+                "wscale": [entry.tcp.original.scale, entry.tcp.reply.scale],
+                "tcpflags": [list(entry.tcp.original.flags), list(entry.tcp.reply.flags)],
             }
         return {"state": None}
 
@@ -179,53 +230,6 @@ def described(one: Packet) -> Case:
     }
 
 
-def undecided(case: Case, index: int) -> str:
-    """Why the model cannot know a segment yet; "" if it can."""
-    segment, result = case["segments"][index], case["results"][index]
-    words = " ".join(result.get("log", ()))
-    if any(word in words for word in WINDOW):
-        return "a window, by the kernel's words"
-    if any(word in segment for word in DAMAGE) or "raw" in segment.get("opts", {}):
-        return "a damaged header"
-    before = case["results"][index - 1] if index else {}
-    resets = "R" in segment["flags"] and before.get("state") in RESETTABLE
-    if resets and liberal(before, case["sysctl"]) and out_of_step(case, index):
-        return "a RST, after a segment that a liberal window passed without a word"
-    return ""
-
-
-def liberal(before: Case, sysctls: Mapping[str, int]) -> bool:
-    """True if no window refuses: by the sysctl, or because the connection was picked up midway."""
-    flags = {flag for way in before.get("tcpflags", ()) for flag in way}
-    return bool(sysctls["nf_conntrack_tcp_be_liberal"]) or "BE_LIBERAL" in flags
-
-
-def out_of_step(case: Case, index: int) -> bool:
-    """
-    True if a segment before this one may have been outside the window.
-
-    A liberal tracker passes it but does not remember its numbers, on which it hangs whether a RST is too
-    old. Surely inside is what continues where its side stopped, and acknowledges no more than was seen.
-    """
-    ends: dict[str, int] = {}
-    for segment, result in zip(case["segments"][:index], case["results"], strict=False):
-        if result["verdict"] == "INVALID" or any("ignored" in words for words in result.get("log", ())):
-            continue
-        if result["state"] is None:
-            ends = {}
-            continue
-        side, other = segment["dir"], "B" if segment["dir"] == "A" else "A"
-        start = ends.get(side, segment["seq"])
-        acknowledges = "A" in segment["flags"] and segment["ack"] != ends.get(
-            other, segment["ack"] if not ends else None
-        )
-        if segment["seq"] != start or acknowledges or "sack" in segment.get("opts", {}):
-            return True
-        taken = segment["len"] + ("S" in segment["flags"]) + ("F" in segment["flags"])
-        ends[side] = (segment["seq"] + taken) % (1 << 32)
-    return False
-
-
 FIELDS = ("verdict", "ctdir", "delivery", "answered", "src", "dst", "state", "orig", "log", "timeout")
 #: What an absent field means.
 ABSENT: Case = {"log": []}
@@ -238,11 +242,6 @@ def disagreement(case: Case, done: Counter[str]) -> str | None:
     router = Router(case["nat"], table, oracle)
     done["sequences"] += 1
     for index, (segment, result) in enumerate(zip(case["segments"], case["results"], strict=True)):
-        why = undecided(case, index)
-        if why:
-            done[why] += 1
-            done["segments left out"] += len(case["segments"]) - index
-            return None
         told = router.receive(segment, index)
         done["segments"] += 1
         for field in FIELDS:
@@ -261,10 +260,10 @@ def tuned(sysctls: tuple[tuple[str, int], ...]) -> Netns:
 
 
 def near(ours: object, theirs: object) -> bool:
-    """Times pass while the recorder reads; unacknowledged data, not followed yet, shortens the longest."""
+    """Times pass while the recorder reads."""
     if not isinstance(ours, int) or not isinstance(theirs, int):
         return False
-    return abs(ours - theirs) <= 1 or {round(ours, -2), round(theirs, -2)} == {300, 432_000}
+    return abs(ours - theirs) <= 1
 
 
 def hold(path: Path) -> tuple[list[str], Counter[str]]:

@@ -16,6 +16,7 @@ from bothways.facts.span import Span
 from bothways.facts.trajectory import Way
 from bothways.model.linux.conntrack.tcp import TcpState
 from bothways.model.linux.conntrack.tcp_memory import Judgement, TcpMemory
+from bothways.model.linux.conntrack.tcp_window import Side
 from bothways.model.linux.conntrack.tuple import inverse
 
 __all__ = ["CtState", "TrackedConnection", "Tracking", "as_entry", "seeded"]
@@ -103,8 +104,8 @@ def seeded(entry: Entry, now_ns: int = 0) -> TrackedConnection:
     """
     The connection that a line of ``conntrack -L`` shows.
 
-    Its time runs from *now_ns* on. What a line cannot show is left open: sequence numbers, and what was
-    seen last. A TCP line without a state is taken as ESTABLISHED. Translations are read from the tuples.
+    Its time runs from *now_ns* on. What a line cannot show is left open: windows and sequence numbers,
+    and what was seen last. A TCP line without a state is taken as ESTABLISHED. Translations are read from the tuples.
     """
     status = {"CONFIRMED", "SRC_NAT_DONE", "DST_NAT_DONE"} | (entry.status & _SHOWN)
     if "UNREPLIED" not in entry.status:
@@ -132,7 +133,8 @@ def _memory(entry: Entry) -> TcpMemory:
     state = states.get(entry.state or "", TcpState.ESTABLISHED)
     return TcpMemory(
         state,
-        closing=state in _AFTER_FIN,
+        original=Side(closing=state in _AFTER_FIN),
+        lost=True,
         simultaneous=state is TcpState.SYN_SENT2,
     )
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from bothways.facts.packet import ICMP, ICMP6, TCP, UDP, Packet
+from bothways.facts.packet import ICMP, ICMP6, TCP, UDP, Flag, Packet
 from bothways.facts.span import Span
 from bothways.facts.trajectory import Way
 from bothways.model.linux.conntrack.entry import TrackedConnection
 from bothways.model.linux.conntrack.settings import Settings
-from bothways.model.linux.conntrack.tcp import TcpState
+from bothways.model.linux.conntrack.tcp import Segment, TcpState, segment
 from bothways.model.linux.conntrack.tcp_memory import (
     Judgement,
     Ruling,
@@ -26,7 +26,7 @@ from bothways.model.linux.conntrack.tcp_memory import (
     judge,
     possible_flags,
 )
-from bothways.model.linux.conntrack.timeouts import GENERIC, ICMP_TIMEOUTS, SYN_SENT2_S, tcp_limits
+from bothways.model.linux.conntrack.timeouts import GENERIC, ICMP_TIMEOUTS, SYN_SENT2_S, tcp_limit
 from bothways.model.linux.conntrack.tuple import ICMP_QUERIES
 from bothways.model.linux.conntrack.variant import Variant
 from bothways.model.linux.hook import Hook
@@ -35,6 +35,10 @@ __all__ = ["GRE", "PROTOCOLS", "Arrival", "Ruled", "generic_packet"]
 
 GRE: Final = 47
 _SECOND: Final = 1_000_000_000
+#: Ticks of a second, in which the log gives this time: ``CONFIG_HZ`` of most distributions.
+_TICKS: Final = 250
+#: What lives no longer than this is not shortened.
+_SHORT_S: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class Ruled:
     What a tracker decided.
 
     :param why: for what it refuses or ignores, a sentence; else "".
+    :param log: what the kernel prints, one line or two.
     :param evidence: lines of sysctls that decided.
     """
 
@@ -76,6 +81,8 @@ def _tcp_packet(connection: TrackedConnection, arrival: Arrival) -> Ruled:
     if tcp is None:
         return Ruled(valid=False, why=_CUT)
     modern = arrival.variant.words_of_5_14
+    if tcp.header_ok is False:
+        return Ruled(valid=False, why=_OFFSET, log=_WORDS["offset"][modern])
     if tcp.checksum_ok is False and arrival.hook is Hook.PREROUTING:
         lines = settings.relied_on("nf_conntrack_checksum")
         if settings.value("nf_conntrack_checksum"):
@@ -94,11 +101,14 @@ def _tcp_packet(connection: TrackedConnection, arrival: Arrival) -> Ruled:
         settings.tcp,
         seen_reply=seen_reply,
         assured="ASSURED" in connection.status,
+        variant=arrival.variant,
     )
     if judgement.ruling is Ruling.VALID:
         _tcp_moved(connection, arrival, judgement, seen_reply=seen_reply)
     lines = _relied_on(judgement, settings)
     log = judgement.log if modern else judgement.log_before_5_14
+    if judgement.answers is not None:
+        log += _shortened(connection, arrival, judgement.answers)
     valid = judgement.ruling in (Ruling.VALID, Ruling.IGNORED)
     return Ruled(valid, judgement.why, log, judgement, lines)
 
@@ -110,13 +120,42 @@ def _tcp_moved(
     if judgement.assured:
         connection.status.add("ASSURED")
     repeated = judgement.before is TcpState.SYN_SENT and judgement.cell.endswith("/original/SYN")
-    if tcp is None or (repeated and not seen_reply):
+    memory = connection.tcp
+    if tcp is None or memory is None or (repeated and not seen_reply):
         return  # a SYN that is sent again must not keep an entry alive that nobody answers
-    limits = tcp_limits(judgement.after, tcp, seen_reply=seen_reply)
-    if limits:
-        _refresh(connection, arrival, *limits)
-    else:
-        connection.limit, connection.expires_ns = "", arrival.now_ns + SYN_SENT2_S * _SECOND
+    value = arrival.settings.value
+    name = tcp_limit(
+        judgement.after,
+        value,
+        reset=bool(tcp.flags & Flag.RST),
+        seen_reply=seen_reply,
+        retransmitted=memory.retransmissions >= value("nf_conntrack_tcp_max_retrans"),
+        unacknowledged=memory.unacknowledged,
+        closed=(tcp.window if memory.lost else memory.last_window) == 0,
+    )
+    connection.limit = name
+    connection.expires_ns = arrival.now_ns + (value(name) if name else SYN_SENT2_S) * _SECOND
+
+
+def _shortened(connection: TrackedConnection, arrival: Arrival, answered: Segment) -> str:
+    """
+    Shorten the time of a connection that ends outside its window (``nf_tcp_handle_invalid``).
+
+    :return: one more line of the log; nothing if the time is short enough.
+    """
+    tcp, left = arrival.packet.tcp, (connection.expires_ns or 0) - arrival.now_ns
+    name = "nf_conntrack_tcp_timeout_unacknowledged"
+    limit = arrival.settings.value(name)
+    if tcp is None or left < _SHORT_S * _SECOND or left <= limit * _SECOND:
+        return ""
+    connection.limit, connection.expires_ns = name, arrival.now_ns + limit * _SECOND
+    segments = list(Segment)
+    index, other = segments.index(segment(tcp.flags)), segments.index(answered)
+    direction = list(Way).index(arrival.way)
+    return (
+        f"\nnf_ct_proto_6: packet (index {index}, dir {direction}) response for index {other} "
+        f"lower timeout to {limit * _TICKS}"
+    )
 
 
 def _relied_on(judgement: Judgement, settings: Settings) -> tuple[Span, ...]:
@@ -169,11 +208,13 @@ def _refresh(connection: TrackedConnection, arrival: Arrival, *limits: str) -> N
 
 _VALID: Final = Ruled(valid=True)
 _CUT: Final = "its TCP header is cut short"
+_OFFSET: Final = "its TCP header says that it is longer than the segment, or shorter than a TCP header is"
 _CHECKSUM: Final = "its checksum is wrong: damaged on the way, or never computed where it was sent"
 _ON_THE_WIRE: Final = "a checksum that was captured wrong was wrong, not left to a device to compute"
 _FLAGS: Final = "no TCP sends these flags together"
 #: What the log says before any state is looked at: until 5.13, and since.
 _WORDS: Final = {
+    "offset": ("nf_ct_tcp: truncated/malformed packet", "nf_ct_proto_6: truncated packet"),
     "checksum": ("nf_ct_tcp: bad TCP checksum", "nf_ct_proto_6: bad checksum"),
     "flags": ("nf_ct_tcp: invalid TCP flag combination", "nf_ct_proto_6: invalid tcp flag combination"),
 }

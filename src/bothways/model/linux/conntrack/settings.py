@@ -26,6 +26,7 @@ _SWITCHES: Final[Mapping[str, int]] = MappingProxyType(
         "nf_conntrack_tcp_loose": 1,
         "nf_conntrack_tcp_be_liberal": 0,
         "nf_conntrack_tcp_ignore_invalid_rst": 0,
+        "nf_conntrack_tcp_max_retrans": 3,
     }
 )
 #: Names that are known, without ``net.netfilter.``.
@@ -48,6 +49,7 @@ class Settings:
         self.tcp = TcpSettings(
             loose=bool(self.value("nf_conntrack_tcp_loose")),
             ignore_invalid_rst=bool(self.value("nf_conntrack_tcp_ignore_invalid_rst")),
+            be_liberal=bool(self.value("nf_conntrack_tcp_be_liberal")),
         )
 
     def value(self, name: str) -> int:

@@ -14,7 +14,7 @@ from typing import Final
 from bothways.facts.address import address
 from bothways.facts.choice import Assumption, Freedom
 from bothways.facts.dump import Dump
-from bothways.facts.packet import TCP, Flag, Ip, Packet, Tcp
+from bothways.facts.packet import TCP, Flag, Ip, Packet, Tcp, TcpOptions
 from bothways.facts.segment import WrittenSegment
 from bothways.facts.snapshot import Netns, Sysctl
 from bothways.facts.span import Span
@@ -28,6 +28,7 @@ __all__ = ["HandStep", "Numbering", "step_by_hand"]
 _SECOND: Final = 1_000_000_000
 _WORD: Final = 1 << 32
 _WINDOW: Final = 64240
+_NO_OPTIONS: Final = TcpOptions(size=0)
 #: Documentation addresses, RFC 5737: only that they differ matters.
 _CLIENT, _SERVER = address("192.0.2.1"), address("192.0.2.2")
 _PORTS: Final = {Way.ORIGINAL: (49152, 22), Way.REPLY: (22, 49152)}
@@ -75,7 +76,7 @@ class Numbering:
         ack = self.following[other] if flags & Flag.ACK else None
         taken = segment.length + bool(flags & Flag.SYN) + bool(flags & Flag.FIN)
         self.following[way] = (seq + taken) % _WORD
-        return Tcp(*_PORTS[way], flags, seq, ack, _WINDOW, segment.length, checksum_ok=True)
+        return Tcp(*_PORTS[way], flags, seq, ack, _WINDOW, segment.length, _NO_OPTIONS, checksum_ok=True)
 
 
 def step_by_hand(

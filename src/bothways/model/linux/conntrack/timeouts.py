@@ -8,14 +8,14 @@ below ``net.netfilter.``. The tables name the sysctl for each state; ``tcp_limit
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from bothways.facts.packet import ICMP, ICMP6, Flag, Tcp
+from bothways.facts.packet import ICMP, ICMP6
 from bothways.model.linux.conntrack.tcp import TcpState
 
-__all__ = ["DEFAULTS", "GENERIC", "ICMP_TIMEOUTS", "SYN_SENT2_S", "TCP_TIMEOUTS", "tcp_limits"]
+__all__ = ["DEFAULTS", "GENERIC", "ICMP_TIMEOUTS", "SYN_SENT2_S", "TCP_TIMEOUTS", "tcp_limit"]
 
 #: sysctl -> seconds.
 DEFAULTS: Final[Mapping[str, int]] = MappingProxyType(
@@ -61,19 +61,40 @@ ICMP_TIMEOUTS: Final[Mapping[int, str]] = MappingProxyType(
 GENERIC: Final = "nf_conntrack_generic_timeout"
 
 
-def tcp_limits(state: TcpState, tcp: Tcp, *, seen_reply: bool) -> tuple[str, ...]:
+def tcp_limit(
+    state: TcpState,
+    value: Callable[[str], int],
+    *,
+    reset: bool,
+    seen_reply: bool,
+    retransmitted: bool,
+    unacknowledged: bool,
+    closed: bool,
+) -> str:
     """
-    The sysctls of which the smallest is the time that a valid segment gives; empty for SYN_SENT2.
+    The sysctl whose time a valid segment gives; "" for SYN_SENT2.
 
-    ``nf_conntrack_tcp_packet``: a RST gives the time of CLOSE in any state; a window of zero at most
-    that of retransmissions; a connection picked up midway, and not answered yet, at most that of
-    unacknowledged data. Retransmissions and unacknowledged data are not counted here.
+    ``nf_conntrack_tcp_packet``: the first that holds of too many retransmissions, a RST, data that is not
+    acknowledged, a window of zero; the time of the state else. None but that of a RST makes it longer.
+    A connection picked up midway, and not answered yet, gets at most that of unacknowledged data.
+
+    :param value: seconds of a sysctl.
+    :param closed: the last window that was given is zero.
     """
-    if tcp.flags & Flag.RST:
-        return (TCP_TIMEOUTS[TcpState.CLOSE],)
-    limits = [TCP_TIMEOUTS[state]] if state in TCP_TIMEOUTS else []
-    if tcp.window == 0 and limits:
-        limits.append("nf_conntrack_tcp_timeout_max_retrans")
-    if state is TcpState.ESTABLISHED and not seen_reply:
-        limits.append("nf_conntrack_tcp_timeout_unacknowledged")
-    return tuple(limits)
+    name = TCP_TIMEOUTS.get(state, "")
+    limit = value(name) if name else SYN_SENT2_S
+    if retransmitted and limit > value(_RETRANSMITTED):
+        name = _RETRANSMITTED
+    elif reset:
+        name = TCP_TIMEOUTS[TcpState.CLOSE]
+    elif unacknowledged and limit > value(_UNACKNOWLEDGED):
+        name = _UNACKNOWLEDGED
+    elif closed and limit > value(_RETRANSMITTED):
+        name = _RETRANSMITTED
+    if state is TcpState.ESTABLISHED and not seen_reply and value(name) > value(_UNACKNOWLEDGED):
+        name = _UNACKNOWLEDGED
+    return name
+
+
+_RETRANSMITTED: Final = "nf_conntrack_tcp_timeout_max_retrans"
+_UNACKNOWLEDGED: Final = "nf_conntrack_tcp_timeout_unacknowledged"

@@ -26,17 +26,36 @@ class Variant:
     :param stream_after_ns: how long an answered UDP connection must have lived to count as a stream
         (5.0: ``netfilter: conntrack: udp: only extend timeout to stream mode after 2s``).
     :param words_of_5_14: True if the log names a refused segment by its index and direction.
+    :param overshot_is_remembered: a segment that begins just past the window counts as sent
+        (6.0, cf97769c761a ``conntrack: work around exceeded receive window``; also in 5.15.68).
+    :param late_is_let_through: what comes too late is no longer INVALID (6.1, 6e250dcbff1d ``conntrack:
+        ignore overly delayed tcp packets``), and the log shows the bound.
+    :param late_end_shortens: a FIN or RST outside the window, answered by another, shortens the entry's
+        time (6.1, 628d694344a0 ``reduce timeout when receiving out-of-window fin or rst``).
     """
 
     name: str
     since: tuple[int, int]
     stream_after_ns: int
     words_of_5_14: bool
+    overshot_is_remembered: bool = False
+    late_is_let_through: bool = False
+    late_end_shortens: bool = False
 
 
 #: Newest first.
 VARIANTS: Final = (
-    Variant("since 5.14", (5, 14), 2 * _SECOND, words_of_5_14=True),
+    Variant(
+        "since 6.1",
+        (6, 1),
+        2 * _SECOND,
+        words_of_5_14=True,
+        overshot_is_remembered=True,
+        late_is_let_through=True,
+        late_end_shortens=True,
+    ),
+    Variant("6.0", (6, 0), 2 * _SECOND, words_of_5_14=True, overshot_is_remembered=True),
+    Variant("5.14 to 5.19", (5, 14), 2 * _SECOND, words_of_5_14=True),
     Variant("5.0 to 5.13", (5, 0), 2 * _SECOND, words_of_5_14=False),
     Variant("before 5.0", (0, 0), 0, words_of_5_14=False),
 )

@@ -1,0 +1,56 @@
+"""Recorded sequences through the model: is what it says what the kernel said?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Final
+
+from bothways.conform.comparison import compare
+from bothways.conform.conformance import Conformance, Disagreement
+from bothways.conform.recording import Case, Result
+from bothways.conform.router import ModelRouter
+
+__all__ = ["SHOWN", "hold", "replay"]
+
+#: Disagreements that are kept whole, if nothing else is asked for.
+SHOWN: Final = 5
+
+
+def hold(case: Case, *, kernel: str | None = None) -> tuple[int, Disagreement | None]:
+    """
+    Run the model through one sequence.
+
+    :return: how many segments were compared, and the disagreement that ended it.
+    """
+    router = ModelRouter(case, kernel=kernel)
+    told: list[Result] = []
+    for index, (segment, result) in enumerate(zip(case.segments, case.results, strict=True)):
+        ours = router.receive(segment)
+        difference = compare(result, ours)
+        told.append({**ours, "status": sorted(ours["status"])} if "status" in ours and difference else ours)
+        if difference is not None:
+            return index + 1, Disagreement(case, index, difference, tuple(told))
+    return len(case.segments), None
+
+
+def replay(cases: Iterable[Case], *, kernel: str | None = None, keep: int = SHOWN) -> Conformance:
+    """
+    Hold the model against recorded sequences.
+
+    :param kernel: release whose behaviour is wanted; None takes the newest.
+    :param keep: how many disagreements are kept whole.
+    """
+    outcome = Conformance()
+    start = time.process_time()
+    for case in cases:
+        checked, disagreement = hold(case, kernel=kernel)
+        outcome.cases += 1
+        outcome.checks += checked
+        if disagreement is not None:
+            outcome.disagreements += 1
+            outcome.fields[disagreement.difference.field] += 1
+            if len(outcome.first) < keep:
+                outcome.first.append(disagreement)
+    outcome.seconds = time.process_time() - start
+    return outcome
