@@ -21,8 +21,9 @@ STATUSES = frozenset({"explained", "healthy", "undetermined"})
 
 
 def told(bundle: Path) -> dict[str, Any]:
-    """Diagnose a bundle and read the answer as a user would."""
-    answer: dict[str, Any] = json.loads(render_json(diagnosis_json(diagnose(open_bundle(bundle)))))
+    """Diagnose a bundle and read the answer as a user would; its remedies are looked at elsewhere."""
+    diagnosis = diagnose(open_bundle(bundle), remedies=False)
+    answer: dict[str, Any] = json.loads(render_json(diagnosis_json(diagnosis)))
     return answer
 
 

@@ -4,10 +4,11 @@ Evidence of one case, opened: a folder of it, or loose files.
 ============== ================================================================
 Bundle         the evidence of one case: snapshot, captures, stacks, problems
 folder         its files in a fixed order; links that leave it are not followed
+archive        the same in a tar or zip, read into memory; ``compression`` around a tar
 manifest       ``bundle.toml``: title, question, segments, filtered views
-dumps          which file of a namespace is read by which parser
+dumps          which file of a namespace is read by which parser; ``completed`` by others
 switch         Open vSwitch of a host, merged from what its tools say
-captures       pcap and tcpdump text, with what is known of how they ran
+captures       capture files and tcpdump text, with what is known of how they ran
 ages           when each dump was read, from ``collection.jsonl``
 loose          captures, dumps and pasted terminals without a folder
 loose_file     what one such file holds

@@ -54,11 +54,13 @@ class Archive(Folder):
 
     :param contents: path inside the bundle -> bytes.
     :param links: path -> path that a symbolic or hard link leads to, both inside.
+    :param left: bytes that may still be unpacked.
+    :param members: members that were seen, also those that are left out.
     """
 
     contents: dict[str, bytes] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
-    left: int = _LARGEST
+    left: int = 0
     members: int = 0
 
     def data(self, name: str) -> bytes | None:
@@ -206,7 +208,7 @@ def open_archive(path: Path) -> Archive:
     :raises BundleError: if the file cannot be read, is no archive, needs a package that is not installed, or
         unpacks to more than 1 GiB or 20 000 members.
     """
-    archive = Archive(path)
+    archive = Archive(path, left=_LARGEST)
     try:
         with path.open("rb") as stream:
             _read(archive, stream)

@@ -37,8 +37,12 @@ _TUNNEL: Final = re.compile(
 _LONGEST: Final = 4000
 _SHOWN: Final = 300
 _NO_TIME: Final = re.compile(r"\s*IP6? \S+ > \S+: Flags \[")
+#: -ttt and -ttttt count from the packet before or from the first, which then stands at zero behind a blank.
+_FROM_ZERO: Final = re.compile(r"\s+00:00:00\.0{6,9}\s")
+_DIFFERENCES: Final = "its time stamps are differences and no times of day"
 _HINTS: Final[dict[str, str]] = {
     "an address or port that is no number": "capture with tcpdump -n",
+    _DIFFERENCES: "capture without -ttt and -ttttt, with -tttt for the date",
     "TCP without flags (tcpdump -q) says too little": "capture without -q",
 }
 
@@ -74,6 +78,8 @@ class _Reading:
     at: int = 0
     days: int = 0
     last_clock: int | None = None
+    begun: bool = False
+    relative: bool = False
     irrelevant: int = 0
     snaplen: int | None = None
     unmodelled: set[str] = field(default_factory=set)
@@ -124,6 +130,7 @@ class _Reading:
         """A line without time stamp."""
         if _RUN.search(line):
             self.conversations = Conversations()
+            self.begun = self.relative = False
         count = _COUNT.match(line)
         if count:
             self.counts[count[2]] = self.counts.get(count[2], 0) + int(count[1])
@@ -142,6 +149,11 @@ class _Reading:
     def packet(self, line: str, stamp: Stamp) -> None:
         """A line with a time stamp, and the lines that belong to it."""
         first = self.at
+        if not self.begun:
+            self.begun, self.relative = True, _FROM_ZERO.match(line) is not None
+        if self.relative:
+            self.refuse(Refused(_DIFFERENCES, Kind.UNMODELLED), first)
+            return
         link = read_link(line[stamp.end :].rstrip())
         if unfinished(link):
             rest = self.continuation()

@@ -9,6 +9,7 @@ demo     the incident that comes with bothways
 show     what is in a bundle
 explain  the page of a cause
 conntrack  the TCP tracker, stepped by hand
+conform  the model, held against kernels
 case     BUNDLE and FLOW, from words of the command line to values
 ending   exit codes, and errors as one sentence with a hint
 screen   standard output and standard error: width, colour, a reader that has gone

@@ -19,6 +19,7 @@ from bothways.report.words import counted, problem_line
 
 __all__ = [
     "evidence_arguments",
+    "no_connection",
     "open_case",
     "place_options",
     "read_flow",
@@ -35,6 +36,16 @@ _HINT_INSIDE: Final = "docs/reference/bundle.md shows what stands in bundle.toml
 _FILE: Final = re.compile(
     r"\.(?:pcap|pcapng|cap|txt|log|json|jsonl|md|out|gz|tgz|tar|xz|zst|zip)\Z", re.IGNORECASE
 )
+
+def no_connection(verb: str, paths: Sequence[Path], more: str = "") -> CommandError:
+    """The refusal of a verb that needs a connection where nothing names one."""
+    files = " ".join(map(str, paths))
+    return CommandError(
+        "no connection is named: FLOW was left out, and neither a [question] nor a capture names one",
+        f"name it: `bothways {verb} {files} 'tcp SOURCE > DESTINATION:PORT'{more}`",
+        ExitCode.WRONG_USAGE,
+    )
+
 
 Verb = TypeVar("Verb", bound=Callable[..., object])
 

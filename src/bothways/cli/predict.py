@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 
 from bothways.bundle import Bundle
-from bothways.cli.case import evidence_arguments, open_case, read_words, tell_problems
+from bothways.cli.case import evidence_arguments, no_connection, open_case, read_words, tell_problems
 from bothways.cli.ending import CommandError, ExitCode, reason
 from bothways.cli.screen import colour, say, say_data, width
-from bothways.diagnose import expect, predict
+from bothways.diagnose import NoConnectionError, expect, predict
 from bothways.facts.prediction import Prediction
 from bothways.facts.sighting import Tap
 from bothways.report.json import render_json
@@ -73,14 +73,8 @@ def command(
     case = open_case(paths, taps, places)
     try:
         prediction = predict(case, question)
-    except ValueError as error:
-        if question is not None or case.question is not None:
-            raise
-        raise CommandError(
-            "no connection is named: FLOW was left out, and neither a [question] nor a capture names one",
-            f"name it: `bothways predict {' '.join(map(str, paths))} 'tcp SOURCE > DESTINATION:PORT'`",
-            ExitCode.WRONG_USAGE,
-        ) from error
+    except NoConnectionError as error:
+        raise no_connection("predict", paths) from error
     walk_number = _chosen(prediction, outcome)
     if as_json:
         say_data(render_json(prediction_json(prediction)) + "\n")

@@ -6,9 +6,10 @@ from typing import Final
 
 import click
 
-from bothways.cli.case import evidence_arguments, open_case, read_words, tell_problems
+from bothways.cli.case import evidence_arguments, no_connection, open_case, read_words, tell_problems
 from bothways.cli.ending import CommandError, ExitCode
 from bothways.cli.screen import colour, say, say_data, width
+from bothways.diagnose import NoConnectionError
 from bothways.diagnose.whatif import what_if
 from bothways.facts.change import PlacedChange
 from bothways.model.change import NothingToChangeError
@@ -60,15 +61,10 @@ def command(
     paths, question = read_words(words)
     read = [_read(text) for text in changes]
     case = open_case(paths, taps, places)
-    if question is None and case.question is None and not case.captures:
-        files = " ".join(map(str, paths))
-        raise CommandError(
-            "no connection is named: FLOW was left out, and bundle.toml has no [question]",
-            f"name it: `bothways whatif {files} 'tcp SOURCE > DESTINATION:PORT' --change …`",
-            ExitCode.WRONG_USAGE,
-        )
     try:
         found = what_if(case, read, question)
+    except NoConnectionError as error:
+        raise no_connection("whatif", paths, " --change …") from error
     except NothingToChangeError as error:
         raise CommandError(f"the change cannot be made: {error}", error.hint or _HINT) from error
     if as_json:

@@ -24,7 +24,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, cast
 
 __all__ = ["Case", "RecordingError", "Result", "Segment", "line_of", "read_recording", "write_recording"]
 
@@ -69,7 +69,7 @@ def read_recording(path: Path) -> Iterator[Case]:
     number = 0
     try:
         with _opened(path) as lines:
-            for number, line in enumerate(lines, 1):  # noqa: B007 - the place of an error outside the loop
+            for number, line in enumerate(lines, 1):
                 if not line.isspace():
                     yield _case(line, f"{path}:{number}")
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -103,8 +103,7 @@ def _opened(path: Path) -> IO[bytes]:
     """Open a file by what it begins with, not by its name."""
     with path.open("rb") as first:
         packed = first.read(2) == b"\x1f\x8b"
-    opened: IO[bytes] = gzip.open(path, "rb") if packed else path.open("rb")
-    return opened
+    return cast("IO[bytes]", gzip.GzipFile(path)) if packed else path.open("rb")
 
 
 def _case(line: bytes, place: str) -> Case:

@@ -1,7 +1,8 @@
-"""Recorded sequences through the model: is what it says what the kernel said?"""
+"""Recorded sequences through the model: it must say what the kernel said."""
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Iterable
 from typing import Final
@@ -28,7 +29,7 @@ def hold(case: Case, *, kernel: str | None = None) -> tuple[int, Disagreement | 
     for index, (segment, result) in enumerate(zip(case.segments, case.results, strict=True)):
         ours = router.receive(segment)
         difference = compare(result, ours)
-        told.append({**ours, "status": sorted(ours["status"])} if "status" in ours and difference else ours)
+        told.append(ours)
         if difference is not None:
             return index + 1, Disagreement(case, index, difference, tuple(told))
     return len(case.segments), None
@@ -43,6 +44,18 @@ def replay(cases: Iterable[Case], *, kernel: str | None = None, keep: int = SHOW
     """
     outcome = Conformance()
     start = time.process_time()
+    collecting = gc.isenabled()
+    gc.disable()  # nothing here refers in circles, and looking for them takes a tenth of the time
+    try:
+        _hold_all(cases, outcome, kernel=kernel, keep=keep)
+    finally:
+        if collecting:
+            gc.enable()
+    outcome.seconds = time.process_time() - start
+    return outcome
+
+
+def _hold_all(cases: Iterable[Case], outcome: Conformance, *, kernel: str | None, keep: int) -> None:
     for case in cases:
         checked, disagreement = hold(case, kernel=kernel)
         outcome.cases += 1
@@ -52,5 +65,3 @@ def replay(cases: Iterable[Case], *, kernel: str | None = None, keep: int = SHOW
             outcome.fields[disagreement.difference.field] += 1
             if len(outcome.first) < keep:
                 outcome.first.append(disagreement)
-    outcome.seconds = time.process_time() - start
-    return outcome

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final
 
 from bothways.conform.recording import Case, Result, Segment
@@ -25,7 +25,7 @@ from bothways.model.linux.conntrack.table import ConntrackTable
 from bothways.model.linux.hook import Hook
 from bothways.model.linux.nat import NatTarget, translate
 
-__all__ = ["ModelRouter"]
+__all__ = ["ModelRouter", "NoQuestion"]
 
 _SECOND: Final = 1_000_000_000
 _WORD: Final = 1 << 32
@@ -46,11 +46,10 @@ class ModelRouter:
         self._nat = case.nat
         self._table = ConntrackTable(_namespace(case.sysctls), oracle=_ORACLE, kernel=kernel)
         self._entry: TrackedConnection | None = None
-        self._now_ns = 0
+        self._now_ns = 0  # a sequence is over before any time counts
 
     def receive(self, segment: Segment) -> Result:
         """Return what the recorder would write down for a segment."""
-        self._now_ns += 1
         one = packet_of(segment, nat=self._nat)
         tracking = self._table.track(one, self._now_ns)
         told: Result = {"verdict": tracking.state.value, "delivery": "forwarded"}
@@ -111,7 +110,7 @@ class ModelRouter:
             told["state"] = None
             return
         told["state"] = now.tcp.state.value
-        told["status"] = now.status
+        told["status"] = _listed(frozenset(now.status))
         told["orig"] = "A" if now.original.src == A else "B"
         told["timeout"] = None if now.expires_ns is None else (now.expires_ns - self._now_ns) // _SECOND
 
@@ -124,7 +123,7 @@ def _snat(one: Packet) -> NatTarget | None:
     return _SNAT if one.ip is not None and one.ip.src == B else None
 
 
-def _no_rule(one: Packet) -> NatTarget | None:
+def _no_rule(one: Packet) -> None:
     del one
 
 
@@ -133,7 +132,7 @@ _RULES: Final = {Hook.PREROUTING: _dnat, Hook.POSTROUTING: _snat}
 
 
 def _reset(one: Packet) -> Packet | None:
-    """The RST of a stack without a socket, RFC 9293 section 3.10.7.1; a RST is not answered, nor is damage."""
+    """The RST of a stack without a socket, RFC 9293 section 3.10.7.1; RST and damage are not answered."""
     tcp, source, destination = one.tcp, one.source, one.destination
     if tcp is None or source is None or destination is None or tcp.flags & Flag.RST:
         return None
@@ -148,6 +147,15 @@ def _reset(one: Packet) -> Packet | None:
     return bare.with_source(destination).with_destination(source)
 
 
+#: Order in which a recording lists status bits: that of the kernel's numbers.
+_BITS: Final = ("SEEN_REPLY", "ASSURED", "CONFIRMED", "SRC_NAT", "DST_NAT", "SRC_NAT_DONE", "DST_NAT_DONE")
+
+
+@cache
+def _listed(status: frozenset[str]) -> list[str]:
+    return [bit for bit in _BITS if bit in status] + sorted(status.difference(_BITS))
+
+
 @lru_cache(maxsize=256)
 def _namespace(sysctls: tuple[tuple[str, int], ...]) -> Netns:
     span = Span("sysctl")
@@ -155,7 +163,7 @@ def _namespace(sysctls: tuple[tuple[str, int], ...]) -> Netns:
     return Netns("router", "root", sysctls=Dump(rows, "sysctl"))
 
 
-class _First:
+class NoQuestion:
     """Who is asked where the network is free: nothing is, in a sequence with one pair of ports."""
 
     def choose(
@@ -175,4 +183,4 @@ class _First:
         """Need not be noted: a recording tells its settings, and Linux' defaults hold for the rest."""
 
 
-_ORACLE: Final = _First()
+_ORACLE: Final = NoQuestion()

@@ -1,19 +1,21 @@
 """
 A recorded segment as octets on a wire, and as the packet that the model knows.
 
-The model is given what a capture would show. A sound segment is turned into its packet directly, for speed;
-one with a damaged header or with raw options takes the long way: it is put on the wire and read back by
-``capture``, so both roads agree or a test says so.
+The model is given what a capture would show, and the acknowledgement field also where no ACK flag is set: the
+kernel looks at it for a RST. A sound segment is turned into its packet directly, for speed; one with a
+damaged header or with raw options takes the long way: it is put on the wire and read back by ``capture``.
+A test holds both roads against each other.
 """
 
 from __future__ import annotations
 
 import struct
-from functools import cache
+from dataclasses import replace
+from functools import cache, lru_cache
 from typing import Final
 
-from bothways.capture.network_layer import decode_ip_by_version
 from bothways.capture.layers import Layers
+from bothways.capture.network_layer import decode_ip_by_version
 from bothways.conform.recording import Segment
 from bothways.facts.address import IPAddress, address
 from bothways.facts.packet import TCP, Ethernet, Flag, Ip, Packet, Tcp, TcpOptions
@@ -23,7 +25,10 @@ __all__ = [
     "ip_octets", "options_octets", "packet_of", "segment_octets",
 ]  # fmt: skip
 
-A, B, FLOATING = address("10.9.1.2"), address("10.9.2.2"), address("192.168.111.223")
+A: Final = address("10.9.1.2")
+B: Final = address("10.9.2.2")
+#: The router's own address that it translates to B.
+FLOATING: Final = address("192.168.111.223")
 SPORT: Final = 1025
 DPORT: Final = 22
 #: Letters of a recording, in the order in which it writes them.
@@ -32,7 +37,6 @@ LETTERS: Final = {
     "A": Flag.ACK, "U": Flag.URG, "E": Flag.ECE, "C": Flag.CWR,
 }  # fmt: skip
 _WORD: Final = 0xFFFFFFFF
-_ACK: Final = Flag.ACK
 _NO_OPTIONS: Final = TcpOptions(size=0)
 _ETHERNET: Final = Ethernet()
 #: (A sends, nat) -> IP header.
@@ -50,21 +54,26 @@ def packet_of(segment: Segment, *, nat: bool) -> Packet:
     forth = segment["dir"] == "A"
     if len(segment) > _PLAIN and _long_way(segment):
         return _read_back(segment, nat=nat)
-    flags = _flags(segment["flags"])
-    sport, dport = (SPORT, DPORT) if forth else (DPORT, SPORT)
-    tcp = Tcp(
-        sport,
-        dport,
-        flags,
-        segment["seq"],
-        segment["ack"] if flags & _ACK else None,
-        segment["win"],
-        segment["len"],
-        _options(segment) if "opts" in segment else _NO_OPTIONS,
-        checksum_ok="badcsum" not in segment or not segment["badcsum"],
-        header_ok=True,
-    )
-    return Packet(_ETHERNET, _IP[forth, nat], None, tcp)
+    numbers = (segment["seq"], segment["ack"], segment["win"], segment["len"])
+    options = _options(segment) if "opts" in segment else _NO_OPTIONS
+    sound = "badcsum" not in segment or not segment["badcsum"]
+    return _built((forth, nat), segment["flags"], numbers, options, sound)
+
+
+@lru_cache(maxsize=8192)  # recordings have the same segments over and over
+def _built(
+    road: tuple[bool, bool],
+    letters: str,
+    numbers: tuple[int, int, int, int],
+    options: TcpOptions,
+    sound: bool,  # noqa: FBT001 (a key)
+) -> Packet:
+    flags = _flags(letters)
+    seq, ack, window, length = numbers
+    ports = (SPORT, DPORT) if road[0] else (DPORT, SPORT)
+    # the field itself, ACK or not: the kernel looks at it for a RST
+    tcp = Tcp(*ports, flags, seq, ack, window, length, options, checksum_ok=sound, header_ok=True)
+    return Packet(_ETHERNET, _IP[road], None, tcp)
 
 
 _PLAIN: Final = 6
@@ -102,7 +111,7 @@ def _options(segment: Segment) -> TcpOptions:
 def options_octets(segment: Segment) -> bytes:
     """Return the options as octets, padded to whole words."""
     said = segment.get("opts") or {}
-    octets = b""
+    octets: bytes = b""
     if "mss" in said:
         octets += struct.pack("!BBH", 2, 4, said["mss"])
     if "wscale" in said:
@@ -117,7 +126,8 @@ def options_octets(segment: Segment) -> bytes:
             octets += struct.pack("!II", left, right)
     if "raw" in said:
         octets += bytes.fromhex(said["raw"])
-    return octets + bytes(-len(octets) % 4)
+    padded: bytes = octets + bytes(-len(octets) % 4)
+    return padded
 
 
 def segment_octets(segment: Segment, ends: tuple[IPAddress, IPAddress], ports: tuple[int, int]) -> bytes:
@@ -127,7 +137,7 @@ def segment_octets(segment: Segment, ends: tuple[IPAddress, IPAddress], ports: t
     doff = segment.get("doff", 5 + len(options) // 4)
     numbers = (segment["seq"] & _WORD, segment["ack"] & _WORD, doff << 4, int(flags), segment["win"])
     head = struct.pack("!HHIIBBHHH", *ports, *numbers, 0, 1 if flags & Flag.URG else 0)
-    whole = head + options + b"x" * segment["len"]
+    whole: bytes = head + options + b"x" * segment["len"]
     total = _sum(ends[0].packed + ends[1].packed + struct.pack("!HH", TCP, len(whole)) + whole)
     if segment.get("badcsum"):
         total ^= _WRONG
@@ -157,10 +167,17 @@ def _read_back(segment: Segment, *, nat: bool) -> Packet:
     raw = ip_octets(ends, body)
     layers = decode_ip_by_version(raw, len(raw))
     if isinstance(layers, Layers):
-        return layers.packet
+        seen = layers.packet.tcp
+        if seen is None:
+            return layers.packet
+        size = (body[12] >> 4) * 4 - _HEADER  # a capture need not tell it
+        options = replace(seen.options, size=size)
+        tcp = replace(seen, ack=segment["ack"], options=options, header_ok=True)
+        return replace(layers.packet, tcp=tcp)
     if len(body) < _HEADER:
         return Packet(_ETHERNET, ip)
-    tcp = Tcp(*ports, _flags(segment["flags"]), segment["seq"], segment["ack"], segment["win"], header_ok=False)
+    numbers = (segment["seq"], segment["ack"], segment["win"])
+    tcp = Tcp(*ports, _flags(segment["flags"]), *numbers, header_ok=False)
     return Packet(_ETHERNET, ip, None, tcp)
 
 

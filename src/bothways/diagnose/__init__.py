@@ -16,6 +16,7 @@ flip          a snapshot without one fact, to see whether the fate hangs on it
 culprits      what the connection would live without
 causes/       one file per cause
 cut_short     captures that break off before its end
+open_end      how far a connection that went well was seen
 consistency   where pieces of evidence contradict each other
 bystanders    connections beside it that a change must not break
 whatif        the same connection before and after a change
@@ -32,5 +33,6 @@ compose       puts the verdict together
 from bothways.diagnose.beside import lay_beside
 from bothways.diagnose.compose import diagnose, predict
 from bothways.diagnose.expect import expect
+from bothways.diagnose.gather import NoConnectionError
 
-__all__ = ["diagnose", "expect", "lay_beside", "predict"]
+__all__ = ["NoConnectionError", "diagnose", "expect", "lay_beside", "predict"]

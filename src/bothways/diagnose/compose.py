@@ -14,9 +14,10 @@ from bothways.diagnose.case import Case
 from bothways.diagnose.causes import EXPLAIN, FIND
 from bothways.diagnose.consistency import contradictions
 from bothways.diagnose.cut_short import cut_short
-from bothways.diagnose.gather import gather
+from bothways.diagnose.gather import NoConnectionError, gather
 from bothways.diagnose.illustrate import illustrated
 from bothways.diagnose.ladder import ladder_of
+from bothways.diagnose.open_end import open_end
 from bothways.diagnose.outcomes import outcomes_of
 from bothways.diagnose.pick import question_of
 from bothways.diagnose.refuted import refuted
@@ -49,11 +50,11 @@ def predict(bundle: Bundle, question: Question | None = None) -> Prediction:
 
     Captures, if there are any, only mark which choice was observed.
 
-    :raises ValueError: if neither the argument nor the bundle names a connection.
+    :raises NoConnectionError: if neither the argument nor the bundle names a connection.
     """
     case, _ = gather(bundle, question)
     if case is None:
-        raise ValueError("no connection is named")
+        raise NoConnectionError
     return case.prediction
 
 
@@ -105,7 +106,7 @@ def diagnose(bundle: Bundle, question: Question | None = None, *, remedies: bool
 def _status(case: Case, explanation: Explanation | None) -> Status:
     if explanation is not None:
         return Status.EXPLAINED
-    if case.fate is not Fate.WORKS or cut_short(case):
+    if case.fate is not Fate.WORKS or cut_short(case) or open_end(case):
         return Status.UNDETERMINED
     seen = case.story is not None and case.story.fate is Fate.WORKS
     sure = seen or not (case.walk.unknown or case.undecided)

@@ -19,7 +19,14 @@ from bothways.facts.question import Question
 from bothways.facts.snapshot import Netns
 from bothways.model.world import predict
 
-__all__ = ["gather"]
+__all__ = ["NoConnectionError", "gather"]
+
+
+class NoConnectionError(ValueError):
+    """Nobody named a connection, and no capture shows one."""
+
+    def __init__(self) -> None:
+        super().__init__("no connection is named: neither a FLOW nor a [question] nor a capture names one")
 
 
 def gather(bundle: Bundle, question: Question | None) -> tuple[Case | None, tuple[Story, ...]]:
@@ -62,9 +69,9 @@ def _ages(story: Story | None) -> Ages:
 
 
 def _origin(story: Story | None, bundle: Bundle) -> Origin | None:
-    if story is None or story.rst is None:
+    if story is None or story.made is None:
         return None
-    return origin_of(story.rst, story.connection, bundle.snapshot)
+    return origin_of(story.made, story.connection, bundle.snapshot)
 
 
 def _hop(case: Case) -> Hop | None:

@@ -30,11 +30,12 @@ class _Taps:
     """
     Where packets can be seen.
 
-    :param devices: by (host, device), those that captures watched; None if nothing was captured.
-    :param below: by journey and host, the devices that carry the packet inside a tunnel: steps do not name them.
+    :param devices: by host and device.
+    :param below: by journey and host, the devices that carry the packet inside a tunnel; steps do not name
+        them.
     """
 
-    devices: Mapping[tuple[str, str], Tap] | None
+    devices: Mapping[tuple[str, str], Tap]
     below: Mapping[tuple[int, str], Tap]
 
 
@@ -66,10 +67,13 @@ def expected_of(case: Case) -> Ladder:
 def _rungs(
     chosen: Walk, devices: Mapping[tuple[str, str], Tap] | None, end: int | None = None
 ) -> Iterator[Rung]:
+    """Tell the packets of a walk, *devices*: where they can be seen, None = everywhere."""
+    if devices is None:
+        devices = {(crossing.tap.host, crossing.tap.device): crossing.tap for crossing in chosen.crossings}
     below = {
         (crossing.journey, crossing.tap.host): crossing.tap
         for crossing in chosen.crossings
-        if crossing.tunnel is not None and (devices is None or crossing.tap in devices.values())
+        if crossing.tunnel is not None and crossing.tap in devices.values()
     }
     for number, journey in enumerate(chosen.journeys[:end]):
         rung = _rung(number, journey, _Taps(devices, below))
@@ -151,8 +155,6 @@ def _at(number: int, step: Step, taps: _Taps) -> tuple[Tap, ...]:
         below = taps.below.get((number, place.host))
         return () if below is None else (below,)
     device = place.device if place.netns else place.port
-    if taps.devices is None:
-        return (Tap(place.host, place.netns, device),) if place.netns and device else ()
     tap = taps.devices.get((place.host, device))
     return () if tap is None else (tap,)
 

@@ -43,8 +43,23 @@ class Story:
 
     @property
     def rst(self) -> Trajectory | None:
-        """The RST whose author is asked for: the one that the client received, else the client's own."""
+        """The RST that tells of the end: the one that the client received, else the client's own."""
         return self.reset or self.withdrawn
+
+    @property
+    def forgotten(self) -> bool:
+        """
+        True if the client's own RST only says that its stack did not know the connection any more.
+
+        A process that aborts sends its RST with an ACK (``tcp_send_active_reset``). One without answers a
+        segment that no socket wants (RFC 9293, 3.10.7.1): what ended the connection before was not captured.
+        """
+        return self.reset is None and self.withdrawn is not None and not self.withdrawn.flags & Flag.ACK
+
+    @property
+    def made(self) -> Trajectory | None:
+        """The RST whose author is asked for; None if the one that ended the connection was not captured."""
+        return None if self.forgotten else self.rst
 
 
 def read_story(connection: Connection) -> Story:
@@ -67,6 +82,11 @@ def symptoms(story: Story, ages: Ages) -> tuple[Symptom, ...]:
     repeated = ages.all(*(t.sightings[0] for t in story.connection.trajectories if _repeats(t)))
     if story.fate is Fate.RESET and story.reset is None:
         text = f"{client} was connected to {server} and reset the connection itself"
+        if story.forgotten:
+            text = (
+                f"{client} was connected to {server} and then did not know the connection any more: "
+                "what ended it was not captured"
+            )
         return (Symptom("reset", text, rst),)
     texts = {
         Fate.RESET: ("reset", f"{client} was connected to {server} and received a RST", rst),
@@ -99,11 +119,21 @@ def _fate(story: Story) -> Fate:
         return Fate.WORKS
     if opened and any(t.flags & Flag.FIN and _acknowledged(t, both) for t in both):
         return Fate.WORKS
-    if story.ack is None and (story.syn is not None or story.synack is not None) and not data:
+    if story.ack is None and not data and _unanswered(story):
         return Fate.TIMEOUT
     if story.withdrawn is not None and opened and not _closes(story.withdrawn, both):
         return Fate.RESET
     return Fate.STALL if any(_repeats(t) for t in both) else Fate.UNKNOWN
+
+
+def _unanswered(story: Story) -> bool:
+    """
+    True if the handshake was tried again: the SYN, or the SYN/ACK without an objection of the client.
+
+    A single SYN or SYN/ACK without more says nothing: what followed may have passed another tap.
+    """
+    again = [t for t in story.connection.trajectories if t.flags & Flag.SYN and _repeats(t)]
+    return any(t.way is Way.ORIGINAL or story.withdrawn is None for t in again)
 
 
 def _closes(reset: Trajectory, both: tuple[Trajectory, ...]) -> bool:

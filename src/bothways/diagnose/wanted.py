@@ -7,6 +7,7 @@ from typing import Final
 
 from bothways.diagnose.case import Case
 from bothways.diagnose.cut_short import cut_short
+from bothways.diagnose.open_end import open_end
 from bothways.diagnose.verdict import Explanation
 from bothways.facts.diagnosis import Confidence, Fate, Next, Status
 from bothways.facts.snapshot import Host, Netns, Snapshot
@@ -46,7 +47,8 @@ def wanted(
         texts.extend(
             f"how it ended: {p.span.file} breaks off ({p.message})" for p in cut_short(case)[:_MOST_CUT]
         )
-        texts.append(_undecided(case))
+        left_open = open_end(case)
+        texts.append(_undecided(case) if left_open is None or case.fate is not Fate.WORKS else left_open)
         commands.extend(_more(case))
     if explanation is None:
         texts.extend(case.walk.unknown)
@@ -121,13 +123,33 @@ def _undecided(case: Case) -> str:
 
 
 def _more(case: Case) -> Iterator[Next]:
-    """Commands that would show what drew a RST, or what becomes of a connection that no capture shows."""
+    """Commands that would show what drew a RST, or what becomes of the connection at both of its ends."""
     origin = case.origin
     filter_ = f"host {case.question.source} and port {case.question.destination_port}"
     if origin is not None and origin.host is not None:
-        prefix = "" if origin.netns in (None, "root") else f"ip netns exec {origin.netns} "
+        prefix = _inside(origin.netns)
         yield Next(origin.host, f"{prefix}tcpdump -ni any '{filter_}'", "to see what drew the RST")
         yield Next(origin.host, f"{prefix}ss -tan", "to see whether a socket there sent it")
-    elif not case.bundle.captures:
-        for host in list(case.bundle.snapshot.hosts)[:_MOST_CAPTURES]:
-            yield Next(host, f"tcpdump -ni any '{filter_}'", "no capture shows the connection")
+        return
+    why = (
+        "no capture shows the connection" if case.story is None else "to see how the connection goes on there"
+    )
+    for host, netns in _ends(case)[:_MOST_CAPTURES]:
+        yield Next(host, f"{_inside(netns)}tcpdump -ni any '{filter_}'", why)
+
+
+def _inside(netns: str | None) -> str:
+    return "" if netns in (None, "root") else f"ip netns exec {netns} "
+
+
+def _ends(case: Case) -> list[tuple[str, str]]:
+    """Where to capture: at the client and at the server, else wherever evidence is from."""
+    snapshot, connection = case.bundle.snapshot, None if case.story is None else case.story.connection
+    addresses = [case.question.source, case.question.destination]
+    addresses += [e.address for e in connection.server_names] if connection is not None else []
+    places = [
+        (netns.host, netns.name) for address in addresses for netns, _, _ in snapshot.owners_of(address)
+    ]
+    places += [(name, "root") for name in snapshot.hosts] if not places else []
+    places += [(c.tap.host, c.tap.netns) for c in case.bundle.captures] if not places else []
+    return list(dict.fromkeys(places)) or [("", "root")]

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from bothways.bundle import Bundle
 from bothways.diagnose.case import Case
-from bothways.diagnose.gather import gather
+from bothways.diagnose.gather import NoConnectionError, gather
 from bothways.diagnose.outcomes import decisive, outcomes_of
 from bothways.facts.address import IPAddress, Mac
 from bothways.facts.change import NeighbourEdit, PlacedChange
@@ -33,11 +33,11 @@ def what_if(bundle: Bundle, changes: Sequence[PlacedChange], question: Question 
     """
     Walk a connection of a bundle before and after changes, which are made in order.
 
-    :raises ValueError: if no connection is named; ``NothingToChangeError`` if a change fits nowhere.
+    :raises NoConnectionError: if no connection is named; ``NothingToChangeError`` if a change fits nowhere.
     """
     case, _ = gather(bundle, question)
     if case is None:
-        raise ValueError("no connection is named")
+        raise NoConnectionError
     return what_if_case(case, changes)
 
 

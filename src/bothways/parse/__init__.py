@@ -8,9 +8,9 @@ ip_route_text     plain ``ip route``, ``ip rule``, ``ip neigh``
 bridge_fdb        ``bridge -j fdb``
 iptables          ``iptables-save``, ``ip6tables-save``, ``iptables -S``
 nft_text          ``nft list ruleset``: what passes round the model
-conntrack         ``conntrack -L``, ``-E``, ``-S``
+conntrack         ``conntrack -L``, ``-E``, ``-S``; ``conntrack_xml`` the same with ``-o xml``
 invalid_log       what conntrack called INVALID
-ss, sysctl        sockets, kernel parameters
+ss, sysctl, nstat sockets, kernel parameters, counters
 kernel_stack      call stacks of the kernel
 openflow, ovs, …  Open vSwitch: flows, ports, tables, database
 collection        ``collection.jsonl``
@@ -22,6 +22,6 @@ text_format       formats by their lines, where no command names them; ``text_js
 ================= ==================================================================================
 
 Every parser is ``parse_X(text, *, file, read_at=None) -> Parsed[Row]`` and never raises on any text, ``flow``
-and ``segments`` excepted, which answer a person. A line is understood, irrelevant, not modelled or malformed; the last two
-are problems (``reading``).
+and ``segments`` excepted, which answer a person. A line is understood, irrelevant, not modelled or malformed; the
+last two are problems (``reading``).
 """

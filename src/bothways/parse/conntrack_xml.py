@@ -25,9 +25,7 @@ __all__ = ["parse_entries_xml", "parse_events_xml"]
 Row = TypeVar("Row")
 
 #: What may stand around the flows: the XML declaration, the root, and conntrack's own closing line.
-_AROUND: Final = re.compile(
-    r"\s*(?:<\?xml[^>]*\?>|</?conntrack>|conntrack v\S+ \(conntrack-tools\):[^\n<]*)?\s*\Z"
-)
+_AROUND: Final = re.compile(r"(?:<\?xml[^>]*\?>|</?conntrack>|conntrack v\S+ \(conntrack-tools\):[^\n<]*)?\Z")
 _OPEN: Final = "<flow"
 _CLOSE: Final = "</flow>"
 _LONGEST: Final = 64_000
@@ -98,31 +96,32 @@ def parse_events_xml(text: str, *, file: str, read_at: float | None = None) -> P
 
 
 def _flows(text: str, file: str, read_at: float | None, reading: Reading[Row]) -> Iterator[_Flow]:
-    at, line = 0, 1
+    text = text.removeprefix("\ufeff")
+    at, line, begins = 0, 1, 0
     while True:
         start = text.find(_OPEN, at)
-        between = text[at : start if start >= 0 else len(text)].removeprefix("\ufeff")
+        between = text[at : start if start >= 0 else len(text)]
         _between(between, Span(file, line=line, read_at=read_at), reading)
         if start < 0:
             return
-        line += text.count("\n", at, start)
+        line += between.count("\n")
+        begins = at + between.rfind("\n") + 1 if "\n" in between else begins
         end = text.find(_CLOSE, start)
-        stop = len(text) if end < 0 else end + len(_CLOSE)
-        raw = text[start:stop]
-        span = Span(file, line=line, text=raw.partition("\n")[0].removesuffix("\r"), read_at=read_at)
+        at = len(text) if end < 0 else end + len(_CLOSE)
+        raw = text[start:at]
+        shown = raw.partition("\n")[0].removesuffix("\r")
+        span = Span(file, line=line, text=shown, column=start - begins + 1, read_at=read_at)
         flow = _flow(raw, span, reading)
         if flow is not None:
             yield flow
-        if end < 0:
-            return
         line += raw.count("\n")
-        at = stop
+        begins = start + raw.rfind("\n") + 1 if "\n" in raw else begins
 
 
 def _between(text: str, span: Span, reading: Reading[Row]) -> None:
     """What stands between two flows, line by line."""
     for offset, part in enumerate(text.split("\n")):
-        if _AROUND.match(part):
+        if _AROUND.match(part.strip()):
             reading.skip()
             continue
         place = Span(span.file, line=(span.line or 1) + offset, text=part.strip(), read_at=span.read_at)

@@ -172,10 +172,6 @@ def test_of_an_archive_that_was_cut_the_beginning_is_used(tmp_path: Path, mode: 
     whole = tarred(tmp_path / "whole", {**CASE, **noise}, mode).read_bytes()
     short = tmp_path / "short"
     short.write_bytes(whole[: len(whole) * 2 // 3])
-    if mode == "w:bz2":  # one block holds it all
-        with pytest.raises(BundleError, match="cannot be read as an archive"):
-            open_bundle(short)
-        return
     bundle = open_bundle(short)
 
     assert bundle.snapshot.netns("a", "root") is not None

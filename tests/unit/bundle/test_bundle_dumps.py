@@ -185,3 +185,62 @@ def test_problems_come_in_the_order_of_files_and_lines(tmp_path: Path) -> None:
     assert places == [
         (f"hosts/{host}/netns/root/conntrack.txt", line) for host in ("a", "a-b", "b") for line in (1, 2)
     ]
+
+
+PLAIN = "2: eth0: <UP> mtu 1500\n    link/ether 02:00:00:00:00:01\n    inet 192.0.2.1/24 scope global eth0\n"
+LINKS = (
+    '[{"ifindex":2,"ifname":"eth0","link_index":9,"link_netnsid":1,"master":"br0",'
+    '"linkinfo":{"info_kind":"veth"}},{"ifindex":3,"ifname":"eth1"}]'
+)
+
+
+def test_links_complete_the_devices_of_a_plain_dump(tmp_path: Path) -> None:
+    write(tmp_path, {f"{PLACE}/addr.txt": PLAIN, f"{PLACE}/link.json": LINKS})
+    devices = netns(tmp_path).devices
+    assert devices is not None
+    (device,) = devices
+
+    assert (device.kind, device.link, device.link_netns, device.master) == ("veth", 9, 1, "br0")
+    assert [str(held.address) for held in device.addresses] == ["192.0.2.1"]
+    assert open_bundle(tmp_path).problems == ()
+
+
+def test_links_alone_are_no_devices_without_addresses(tmp_path: Path) -> None:
+    write(tmp_path, {f"{PLACE}/link.json": LINKS})
+
+    assert netns(tmp_path).devices is None
+    (problem,) = open_bundle(tmp_path).problems
+    assert (problem.kind, problem.span.file) == (Kind.UNMODELLED, f"{PLACE}/link.json")
+    assert "addr.json" in problem.hint
+
+
+MAIN = "default via 192.0.2.254 dev eth0\n"
+RULES = "0:\tfrom all lookup local\n32766:\tfrom all lookup main\n32767:\tfrom all lookup default\n"
+OWN = "99:\tfrom 192.0.2.1 lookup 7\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "whole"),
+    [
+        ({"route.txt": MAIN}, False),
+        ({"route.txt": MAIN, "addr.txt": PLAIN}, True),
+        ({"route.txt": MAIN, "addr.txt": PLAIN, "rule.txt": RULES}, True),
+        ({"route.txt": MAIN, "addr.txt": PLAIN, "rule.txt": RULES + OWN}, False),
+        (
+            {"route.txt": MAIN + "default dev eth0 table 7\n", "addr.txt": PLAIN, "rule.txt": RULES + OWN},
+            True,
+        ),
+        ({"route.txt": MAIN + "local 192.0.2.1 dev eth0 table local\n"}, True),
+        ({"route.json": '[{"dst":"default","gateway":"192.0.2.1","dev":"eth0"}]'}, False),
+        ({"route.txt": ""}, True),
+    ],
+)
+def test_routes_of_the_main_table_alone_are_a_view_where_others_may_decide(
+    tmp_path: Path, files: dict[str, str], *, whole: bool
+) -> None:
+    write(tmp_path, {f"{PLACE}/{name}": text for name, text in files.items()})
+    routes = netns(tmp_path).routes
+
+    assert routes is not None
+    assert routes.whole is whole
+    assert whole or "table all" in (routes.partial or "")

@@ -114,3 +114,48 @@ def test_garbage_in_one_file_spoils_no_other(tmp_path: Path) -> None:
             assert "br-int" in found.bridges
             assert {p.span.file for p in bundle.problems} <= {f"{PLACE}/{name}"}
             assert about(bundle, f"{PLACE}/{name}") or number > 0
+
+
+LISTS = {
+    "list-bridge.txt": (
+        "_uuid : 11111111-0000-4000-8000-000000000001\nname : br-int\ndatapath_type : netdev\n"
+        "ports : [22222222-0000-4000-8000-000000000001]\n"
+    ),
+    "list-port.txt": (
+        "_uuid : 22222222-0000-4000-8000-000000000001\nname : patch-ext\ntag : 7\n"
+        "interfaces : [33333333-0000-4000-8000-000000000001]\n"
+    ),
+    "list-interface.txt": (
+        "_uuid : 33333333-0000-4000-8000-000000000001\nname : patch-ext\nofport : 5\ntype : patch\n"
+        'options : {peer=patch-int}\nexternal_ids : {attached-mac="02:00:00:00:00:0c"}\n\n'
+        "_uuid : 33333333-0000-4000-8000-000000000002\nname : another\nofport : 9\ntype : internal\n"
+    ),
+}
+
+
+def test_lists_of_all_three_tables_describe_the_bridges(tmp_path: Path) -> None:
+    found = switch(tmp_path, LISTS)
+
+    assert found is not None
+    bridge = found.bridges["br-int"]
+    assert (bridge.datapath, list(bridge.ports)) == ("netdev", ["patch-ext"])
+    port = bridge.ports["patch-ext"]
+    assert (port.number, port.kind, port.options["peer"], port.tag) == (5, "patch", "patch-int", 7)
+    assert port.attached_mac == "02:00:00:00:00:0c"
+
+
+def test_a_list_of_interfaces_completes_the_ports_that_are_known(tmp_path: Path) -> None:
+    tagged = SHOW.replace("Port patch-ext\n", "Port patch-ext\n            tag: 3\n")
+    lists = {"list-interface.txt": LISTS["list-interface.txt"]}
+    shown = switch(tmp_path / "show", {"show.txt": tagged, **lists})
+    numbered = switch(tmp_path / "ports", {"br-int.ports.txt": PORTS, **lists})
+    alone = switch(tmp_path / "alone", lists)
+
+    assert shown is not None
+    assert numbered is not None
+    port = shown.bridges["br-int"].ports["patch-ext"]
+    # VLANs are of the port and stay as they were shown.
+    assert (port.number, port.tag, list(shown.bridges["br-int"].ports)) == (5, 3, ["patch-ext"])
+    assert numbered.bridges["br-int"].ports["patch-ext"].kind == "patch"
+    assert alone is not None
+    assert alone.bridges == {}

@@ -316,3 +316,18 @@ def test_read_at_is_kept() -> None:
     answer = read_tcpdump_text(f"19:25:18.0 {SEGMENT}", tap=ANY, file=FILE, read_at=7.0)
 
     assert answer.sightings[0].span.read_at == 7.0
+
+
+@pytest.mark.parametrize("second", ["00:00:00.001000", "00:00:07.5"])
+def test_differences_are_no_times_of_day(second: str) -> None:
+    packet = "IP 192.0.2.1.1 > 192.0.2.2.22: Flags [S], seq 1, length 0"
+    text = f" 00:00:00.000000 {packet}\n {second} {packet}\n00:00:00.000000 {packet}\n"
+    again = f"listening on eth0, link-type EN10MB (Ethernet), snapshot length 9 bytes\n{second} {packet}\n"
+    answer = read_tcpdump_text(text + again, tap=Tap("a", "root", "eth0"), file="eth0.txt")
+
+    # The next run of tcpdump in the same text may print times again.
+    assert [s.span.line for s in answer.sightings] == [5]
+    (problem,) = answer.problems
+    assert (problem.kind, problem.span.line) == (Kind.UNMODELLED, 1)
+    assert "differences" in problem.message
+    assert "-tttt" in problem.hint

@@ -15,6 +15,9 @@ STORIES = {
     "a RST after FIN only tidies up": ((*HELLO, "< P. 21", "> .", "> F.", "< R"), Fate.WORKS),
     "no answer": (("> S", "> S again", "> S again"), Fate.TIMEOUT),
     "the SYN/ACK is never acknowledged": (("> S", "< S.", "> S again", "< S. again"), Fate.TIMEOUT),
+    "a SYN/ACK goes out, and no tap stands where its answer would pass": (("> S", "< S."), Fate.UNKNOWN),
+    "a SYN/ACK goes out twice and the client resets it": (("> S", "< S.", "< S. again", "> R"), Fate.RESET),
+    "a single SYN": (("> S",), Fate.UNKNOWN),
     "the client objects to a SYN/ACK that it cannot place": (
         ("> S", "< S.", "> R", "> S again"),
         Fate.TIMEOUT,
@@ -76,7 +79,8 @@ def test_the_rst_that_the_client_received_outranks_its_own() -> None:
     [
         (("> S", "< R."), "asked 203.0.113.7:22 for a connection and received a RST"),
         ((*HELLO, "< R"), "was connected to 203.0.113.7:22 and received a RST"),
-        ((*HELLO, "> R"), "reset the connection itself"),
+        ((*HELLO, "> R."), "reset the connection itself"),
+        ((*HELLO, "> R"), "what ended it was not captured"),
         (("> S", "> S again"), "received no answer"),
         (("> S", "< S.", "< S. again"), "never acknowledged"),
     ],
@@ -90,3 +94,20 @@ def test_what_was_felt_is_said(said: tuple[str, ...], words: str) -> None:
 
 def test_nothing_is_felt_where_it_works() -> None:
     assert symptoms(read_story(talk(*HELLO, "< P. 21", "> P. 30")), Ages()) == ()
+
+
+def test_a_client_that_no_longer_knows_the_connection_did_not_end_it() -> None:
+    story = read_story(talk(*HELLO, "< S. again", "> R"))
+
+    assert story.forgotten
+    assert story.made is None
+    (symptom,) = symptoms(story, Ages())
+    assert "not captured" in symptom.text
+
+
+@pytest.mark.parametrize(("last", "maker"), [("> R.", "withdrawn"), ("< R", "reset"), ("< R.", "reset")])
+def test_a_rst_that_ended_the_connection_has_an_author(last: str, maker: str) -> None:
+    story = read_story(talk(*HELLO, last))
+
+    assert not story.forgotten
+    assert story.made is getattr(story, maker)

@@ -12,13 +12,8 @@ from bothways.facts.trajectory import Way
 from bothways.model.linux.conntrack.entry import CtState
 from bothways.model.linux.conntrack.stepping import HandStep, Numbering, step_by_hand
 from bothways.model.linux.conntrack.tcp import TcpState
-from bothways.model.linux.conntrack.tcp_memory import (
-    Ruling,
-    TcpMemory,
-    TcpSettings,
-    judge,
-    possible_flags,
-)
+from bothways.model.linux.conntrack.tcp_judge import Ruling, judge, possible_flags
+from bothways.model.linux.conntrack.tcp_memory import TcpMemory, TcpSettings
 
 LETTERS = {"F": Flag.FIN, "S": Flag.SYN, "R": Flag.RST, "P": Flag.PSH, ".": Flag.ACK}
 S = TcpState

@@ -1,10 +1,9 @@
 """How long an entry lives, and which kernel does what."""
 
 import pytest
-from conntrack_samples import tcp
 
 from bothways.model.linux.conntrack.tcp import TcpState
-from bothways.model.linux.conntrack.timeouts import DEFAULTS, ICMP_TIMEOUTS, TCP_TIMEOUTS, tcp_limits
+from bothways.model.linux.conntrack.timeouts import DEFAULTS, ICMP_TIMEOUTS, TCP_TIMEOUTS, tcp_limit
 from bothways.model.linux.conntrack.variant import VARIANTS, variant_of
 
 
@@ -22,33 +21,42 @@ def test_every_named_sysctl_has_a_default() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "letters", "window", "seen_reply", "limit"),
+    ("state", "facts", "limit"),
     [
-        (TcpState.ESTABLISHED, ".", 100, True, 432_000),
-        (TcpState.ESTABLISHED, ".", 100, False, 300),
-        (TcpState.ESTABLISHED, ".", 0, True, 300),
-        (TcpState.SYN_SENT, "S", 0, False, 120),
-        (TcpState.ESTABLISHED, "R", 0, True, 10),
-        (TcpState.CLOSE, "R", 0, True, 10),
-        (TcpState.LAST_ACK, "F.", 100, True, 30),
+        (TcpState.ESTABLISHED, "seen_reply", 432_000),
+        (TcpState.ESTABLISHED, "", 300),
+        (TcpState.ESTABLISHED, "seen_reply closed", 300),
+        (TcpState.ESTABLISHED, "seen_reply unacknowledged", 300),
+        (TcpState.ESTABLISHED, "seen_reply retransmitted", 300),
+        (TcpState.SYN_SENT, "closed", 120),
+        (TcpState.ESTABLISHED, "seen_reply reset closed", 10),
+        (TcpState.ESTABLISHED, "seen_reply reset retransmitted", 300),
+        (TcpState.CLOSE, "seen_reply reset retransmitted", 10),
+        (TcpState.LAST_ACK, "seen_reply unacknowledged", 30),
     ],
 )
-def test_a_segment_gives_the_smallest_time(
-    state: TcpState, letters: str, window: int, seen_reply: bool, limit: int  # noqa: FBT001 - a column of the table
-) -> None:  # fmt: skip
-    packet = tcp("192.0.2.1:1", "192.0.2.2:2", letters, window=window).tcp
-    assert packet is not None
+def test_a_segment_gives_the_time_that_the_kernel_gives(state: TcpState, facts: str, limit: int) -> None:
+    words = ("reset", "seen_reply", "retransmitted", "unacknowledged", "closed")
+    name = tcp_limit(state, DEFAULTS.__getitem__, **{word: word in facts.split() for word in words})
 
-    assert min(DEFAULTS[name] for name in tcp_limits(state, packet, seen_reply=seen_reply)) == limit
+    assert DEFAULTS[name] == limit
+
+
+def test_two_syns_that_crossed_have_no_sysctl() -> None:
+    facts = dict.fromkeys(("reset", "seen_reply", "retransmitted", "unacknowledged", "closed"), False)
+
+    assert tcp_limit(TcpState.SYN_SENT2, DEFAULTS.__getitem__, **facts) == ""
 
 
 @pytest.mark.parametrize(
     ("kernel", "name"),
     [
-        (None, "since 5.14"),
-        ("no number", "since 5.14"),
-        ("Linux host1 6.1.0-13-amd64 #1 SMP", "since 5.14"),
-        ("5.14.0", "since 5.14"),
+        (None, "since 6.18"),
+        ("no number", "since 6.18"),
+        ("6.18.44", "since 6.18"),
+        ("Linux host1 6.1.0-13-amd64 #1 SMP", "6.1 to 6.17"),
+        ("6.0.19", "6.0"),
+        ("5.14.0", "5.14 to 5.19"),
         ("5.4.0-26-generic", "5.0 to 5.13"),
         ("4.18.0-348.el8", "before 5.0"),
         ("3.10.0-1160.el7.x86_64", "before 5.0"),

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from parse_samples import outcomes, problem
+from parse_samples import SAMPLES, outcomes, problem
 
 from bothways.facts.packet import Flag
-from bothways.facts.span import Kind
+from bothways.facts.span import Kind, Span
 from bothways.parse.conntrack import parse_counters, parse_entries, parse_events
+from bothways.parse.conntrack_xml import parse_entries_xml, parse_events_xml
 from bothways.parse.invalid_log import parse_invalid_log
 
+NOWHERE = Span("")
 ENDS = "src=192.0.2.1 dst=198.51.100.7 sport=17350 dport=22"
 BACK = "src=10.0.0.4 dst=192.0.2.1 sport=22 dport=17350"
 
@@ -249,3 +253,63 @@ def test_only_the_readers_clock_is_a_time() -> None:
 )
 def test_outcomes_of_a_line_of_the_log(line: str, result: tuple[int, ...]) -> None:
     assert outcomes(parse_invalid_log(line, file="f")) == result
+
+
+XML = SAMPLES["conntrack_xml"].text
+
+
+def test_xml_says_what_the_text_says() -> None:
+    text = (
+        "tcp 6 119 SYN_SENT src=192.0.2.1 dst=198.51.100.7 sport=17350 dport=22 [UNREPLIED] "
+        "src=10.0.0.4 dst=192.0.2.1 sport=22 dport=17350 mark=5 use=1 id=362857007\n"
+        "udp 17 20 src=2001:db8::1 dst=2001:db8::2 sport=5 dport=53 "
+        "src=2001:db8::2 dst=2001:db8::1 sport=53 dport=5 [ASSURED] zone=7\n"
+    )
+    rows = parse_entries_xml(XML, file="f").rows
+
+    assert [(row.span.line, row.span.column) for row in rows] == [(3, 1), (4, 1)]
+    assert [replace(row, span=NOWHERE) for row in rows] == [
+        replace(row, span=NOWHERE) for row in parse_entries(text, file="f").rows
+    ]
+
+
+@pytest.mark.parametrize("kind", ["new", "update", "destroy"])
+def test_events_as_xml(kind: str) -> None:
+    rows = parse_events_xml(XML.replace("<flow>", f'<flow type="{kind}">'), file="f").rows
+
+    assert [(row.kind, row.entry.state, row.time) for row in rows] == [
+        (kind.upper(), "SYN_SENT", None),
+        (kind.upper(), None, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "rows", "said"),
+    [
+        (XML[:900], 1, "not a flow of conntrack"),
+        (XML.split("\n")[3], 1, ""),
+        (XML.replace("\n<flow>", "<flow>"), 2, ""),
+        (XML.replace("<src>", "\n<src>"), 2, ""),
+        ("<!DOCTYPE x [<!ENTITY a 'aaaa'>]>\n" + XML, 2, "a document type or an entity is refused"),
+        (XML.replace("<use>1", "<use>&a;"), 1, "undefined entity"),
+        (XML.replace("<flow>", "<flow><!DOCTYPE x>", 1), 1, "not a flow of conntrack"),
+        (XML.replace("22</dport>", "70000000000</dport>"), 1, "is no number"),
+        (XML.replace("<dst>198.51.100.7</dst>", ""), 1, "it has no original tuple"),
+        (XML.replace("192.0.2.1<", "soon<", 1), 1, "not a conntrack entry"),
+        (XML.replace("<id>", "x" * 70_000 + "<id>"), 1, "a flow of"),
+        ("conntrack: command not found\n", 0, "no flow of conntrack"),
+    ],
+)
+def test_of_xml_that_is_damaged_the_whole_flows_count(text: str, rows: int, said: str) -> None:
+    parsed = parse_entries_xml(text, file="f")
+
+    assert len(parsed.rows) == rows
+    assert [p.kind for p in parsed.problems] == ([Kind.MALFORMED] if said else [])
+    assert all(said in p.message for p in parsed.problems)
+
+
+def test_a_zone_of_one_direction_is_not_evaluated() -> None:
+    parsed = parse_entries_xml(XML.replace("</layer4></meta>", "</layer4><zone>4</zone></meta>", 1), file="f")
+
+    assert problem(parsed).kind is Kind.UNMODELLED
+    assert [row.zone for row in parsed.rows] == [0, 7]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from parse_samples import outcomes, problem
+from parse_samples import SAMPLES, outcomes, problem
 
 from bothways.facts.snapshot import IngressDrop
 from bothways.facts.span import Kind
 from bothways.parse.collection import parse_collection
 from bothways.parse.kernel_stack import parse_kernel_stacks
 from bothways.parse.nft_text import parse_nft
+from bothways.parse.nstat import parse_nstat
 from bothways.parse.ss import parse_ss
 from bothways.parse.sysctl import parse_sysctl
 
@@ -186,6 +187,9 @@ def test_the_incidents_stack() -> None:
         (" => tcp_v4_rcv", "tcp_v4_rcv", True, None),
         ("        ip_local_deliver_finish+172", "ip_local_deliver_finish", True, None),
         (" do_softirq.part.0+0x5f/0xa0", "do_softirq", True, None),
+        ("\tffffffff816abfe9 ip_rcv+0x9 ([kernel.kallsyms])", "ip_rcv", True, None),
+        ("\tffffffffc069813e nft_do_chain ([nf_tables])", "nft_do_chain", True, None),
+        ("    tcp_drop+0x1 [kernel]", "tcp_drop", True, None),
     ],
 )
 def test_frames_in_every_style(line: str, function: str, certain: object, module: str | None) -> None:
@@ -206,6 +210,27 @@ def test_stacks_are_told_apart_by_prose_and_by_time() -> None:
     assert [stack.functions for stack in stacks] == [("a", "b"), ("c",), ("d",)]
     assert [stack.device for stack in stacks] == ["qr-1", None, None]
     assert stacks[0].title == "the SYN leaves by device qr-1"
+
+
+def test_an_event_of_ftrace_is_the_title_of_the_stack_below_it() -> None:
+    first, second = parse_kernel_stacks(SAMPLES["ftrace"].text, file="f", host="h").rows
+
+    assert first.functions == ("tcp_v4_send_reset", "tcp_v4_rcv")
+    assert first.title == "tcp_send_reset: family=AF_INET saddr=192.0.2.1:22"
+    assert {frame.time for frame in first.frames} == {5311.250004}
+    assert (second.functions, second.title) == (("ip_rcv",), "")
+
+
+def test_perf_script() -> None:
+    text = (
+        "swapper     0 [002]  5311.250000: skb:kfree_skb: skbaddr=0x1 reason: NO_SOCKET\n"
+        "\tffffffff81000001 kfree_skb_reason+0x1 ([kernel.kallsyms])\n"
+        "\tffffffff81000002 tcp_v4_rcv+0x2 ([kernel.kallsyms])\n\n"
+    )
+    (stack,) = parse_kernel_stacks(text, file="f").rows
+
+    assert stack.functions == ("kfree_skb_reason", "tcp_v4_rcv")
+    assert stack.title == "skb:kfree_skb: skbaddr=0x1 reason: NO_SOCKET"
 
 
 def test_what_stands_around_a_stack_does_not_tear_it_apart() -> None:
@@ -232,3 +257,14 @@ def test_the_record_of_a_collection() -> None:
 )
 def test_records_that_cannot_be_read(line: str) -> None:
     assert outcomes(parse_collection(line, file="f")) == (0, 0, 0, 1)
+
+
+def test_counters_of_the_stack() -> None:
+    text = "#kernel\nTcpOutRsts      18446744073709551615    0.0\nTcpExtX 0\nhostless\nIpX 1 2 3\n"
+    parsed = parse_nstat(text, file="nstat.txt")
+
+    assert [(row.name, row.value, row.span.line) for row in parsed.rows] == [
+        ("TcpOutRsts", 2**64 - 1, 2),
+        ("TcpExtX", 0, 3),
+    ]
+    assert outcomes(parsed) == (2, 2, 0, 2)

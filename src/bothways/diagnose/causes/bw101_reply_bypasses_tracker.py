@@ -91,6 +91,8 @@ def _gaps(
     gaps: list[str] = []
     if case.story is None:
         gaps.append("no capture shows the connection: this is what the dumps predict")
+    if case.story is not None and case.story.reset is None:
+        gaps.append("no capture shows the RST that the client received")
     if observed is None and case.story is not None:
         gaps.append(f"no capture inside {mechanism.label} shows the packet that was refused")
     if case.hop is not None and observed is not None:

@@ -4,7 +4,10 @@ Connection tracking: ``nf_conntrack`` of one namespace.
 =========== =====================================================================
 tuple       one direction of a connection, its inverse, the packet it names
 tcp         what a TCP segment does to an entry, a total table
-tcp_memory  what that table needs to remember, and its exceptions
+tcp_window  what numbers lie inside, a side's memory of them
+tcp_memory  what a connection remembers beside its state
+tcp_reset   what a RST ends
+tcp_judge   one segment judged: the table, its exceptions, windows
 protocol    what each protocol's tracker makes of a packet
 entry       one tracked connection
 timeouts    how long an entry lives in each state

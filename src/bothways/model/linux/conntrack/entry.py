@@ -15,7 +15,8 @@ from bothways.facts.conntrack import Entry, Tuple
 from bothways.facts.span import Span
 from bothways.facts.trajectory import Way
 from bothways.model.linux.conntrack.tcp import TcpState
-from bothways.model.linux.conntrack.tcp_memory import Judgement, TcpMemory
+from bothways.model.linux.conntrack.tcp_judge import Judgement
+from bothways.model.linux.conntrack.tcp_memory import TcpMemory
 from bothways.model.linux.conntrack.tcp_window import Side
 from bothways.model.linux.conntrack.tuple import inverse
 
@@ -105,7 +106,8 @@ def seeded(entry: Entry, now_ns: int = 0) -> TrackedConnection:
     The connection that a line of ``conntrack -L`` shows.
 
     Its time runs from *now_ns* on. What a line cannot show is left open: windows and sequence numbers,
-    and what was seen last. A TCP line without a state is taken as ESTABLISHED. Translations are read from the tuples.
+    and what was seen last. A TCP line without a state is taken as ESTABLISHED. Translations are read
+    from the tuples.
     """
     status = {"CONFIRMED", "SRC_NAT_DONE", "DST_NAT_DONE"} | (entry.status & _SHOWN)
     if "UNREPLIED" not in entry.status:

@@ -9,23 +9,17 @@ time, or refuses the packet. TCP's own rules are in ``tcp`` and ``tcp_memory``. 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
-from bothways.facts.packet import ICMP, ICMP6, TCP, UDP, Flag, Packet
+from bothways.facts.packet import ICMP, ICMP6, TCP, UDP, Packet
 from bothways.facts.span import Span
 from bothways.facts.trajectory import Way
 from bothways.model.linux.conntrack.entry import TrackedConnection
 from bothways.model.linux.conntrack.settings import Settings
 from bothways.model.linux.conntrack.tcp import Segment, TcpState, segment
-from bothways.model.linux.conntrack.tcp_memory import (
-    Judgement,
-    Ruling,
-    TcpMemory,
-    judge,
-    possible_flags,
-)
+from bothways.model.linux.conntrack.tcp_judge import Judgement, Ruling, judge, possible_flags
+from bothways.model.linux.conntrack.tcp_memory import TcpMemory
 from bothways.model.linux.conntrack.timeouts import GENERIC, ICMP_TIMEOUTS, SYN_SENT2_S, tcp_limit
 from bothways.model.linux.conntrack.tuple import ICMP_QUERIES
 from bothways.model.linux.conntrack.variant import Variant
@@ -41,8 +35,7 @@ _TICKS: Final = 250
 _SHORT_S: Final = 120
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """A packet before a connection's tracker, with all that it may ask for."""
 
     packet: Packet
@@ -53,8 +46,7 @@ class Arrival:
     variant: Variant
 
 
-@dataclass(frozen=True, slots=True)
-class Ruled:
+class Ruled(NamedTuple):
     """
     What a tracker decided.
 
@@ -127,7 +119,7 @@ def _tcp_moved(
     name = tcp_limit(
         judgement.after,
         value,
-        reset=bool(tcp.flags & Flag.RST),
+        reset=segment(tcp.flags) is Segment.RST,
         seen_reply=seen_reply,
         retransmitted=memory.retransmissions >= value("nf_conntrack_tcp_max_retrans"),
         unacknowledged=memory.unacknowledged,

@@ -31,6 +31,7 @@ _SWITCHES: Final[Mapping[str, int]] = MappingProxyType(
 )
 #: Names that are known, without ``net.netfilter.``.
 NAMES: Final = frozenset({*DEFAULTS, *_SWITCHES})
+_DEFAULTS: Final = {**DEFAULTS, **_SWITCHES}
 
 
 class Settings:
@@ -39,12 +40,12 @@ class Settings:
     def __init__(self, netns: Netns, oracle: Oracle) -> None:
         self._oracle = oracle
         self._netns = netns
-        self._defaults = {**DEFAULTS, **_SWITCHES}
-        self._read: dict[str, tuple[int, Span]] = {}
+        self._values = _DEFAULTS.copy()
+        self._read: dict[str, Span] = {}
         for row in netns.sysctls or ():
             name = row.name.replace("/", ".").removeprefix(_PREFIX)
-            if name in self._defaults and row.value.strip().isdecimal():
-                self._read[name] = (int(row.value), row.span)
+            if name in NAMES and row.value.strip().isdecimal():
+                self._values[name], self._read[name] = int(row.value), row.span
         #: What the judgement of a segment hangs on.
         self.tcp = TcpSettings(
             loose=bool(self.value("nf_conntrack_tcp_loose")),
@@ -54,8 +55,7 @@ class Settings:
 
     def value(self, name: str) -> int:
         """The value in force: what the dump says, else the default."""
-        found = self._read.get(name)
-        return self._defaults[name] if found is None else found[0]
+        return self._values[name]
 
     def takes_for_granted(self, text: str, missing: str) -> None:
         """Say what no dump shows and a judgement rests on; *missing* is the command that would show it."""
@@ -67,8 +67,8 @@ class Settings:
         """Say that a value decided: the line that it was read from, or none and an assumption is noted."""
         found = self._read.get(name)
         if found is not None:
-            return (found[1],)
-        if name in self._defaults:
-            text = f"{name} is {self._defaults[name]} in {self._netns.label}, Linux' default"
+            return (found,)
+        if name in NAMES:
+            text = f"{name} is {self._values[name]} in {self._netns.label}, Linux' default"
             self._oracle.assume(Assumption(text, missing=command(self._netns, f"sysctl {_PREFIX}{name}")))
         return ()

@@ -7,7 +7,7 @@ makes one, and lets the protocol's tracker judge. A new entry stands in the tabl
 before leaves none. Time is passed in; an entry that is over is dropped when it is met.
 
 Not followed: helpers and the connections that they expect, the limit of entries (``nf_conntrack_max``),
-TCP windows, reassembly of fragments, zones that hold for one direction only.
+reassembly of fragments, zones that hold for one direction only.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from bothways.facts.trajectory import Way
 from bothways.model.linux.conntrack.entry import CtState, TrackedConnection, Tracking, as_entry, seeded
 from bothways.model.linux.conntrack.protocol import PROTOCOLS, Arrival, Ruled, generic_packet
 from bothways.model.linux.conntrack.settings import Settings
-from bothways.model.linux.conntrack.tcp_memory import Ruling
+from bothways.model.linux.conntrack.tcp_judge import Ruling
 from bothways.model.linux.conntrack.tuple import inverse, is_icmp_error, quoted, tuple_of
 from bothways.model.linux.conntrack.variant import variant_of
 from bothways.model.linux.hook import Hook

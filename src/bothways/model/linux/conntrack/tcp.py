@@ -9,8 +9,7 @@ first, which need not be the side that opened the connection.
 A cell that refuses a segment says why. That sentence reaches the user word for word, so it is written
 for the person on call.
 
-Window tracking is not part of this table: a segment outside the window is INVALID in the kernel (or
-let through without moving the entry) and VALID here. Behaviour of Linux 5.14 and later
+Windows are not part of this table: see ``tcp_window``. Behaviour of Linux 5.14 and later
 (``net/netfilter/nf_conntrack_proto_tcp.c``), held to a recorded 6.18 by
 ``tests/unit/model/test_conntrack_oracle.py``.
 """

@@ -194,7 +194,14 @@ def check(  # noqa: C901, PLR0912 - the kernel's order of questions, each asked 
         outside = _outside("ack under", oldest, variant)
     if outside is not None:
         return TOLERATED if sender.liberal or be_liberal else outside
+    _advance(sender, receiver, flags, end, ack, sack, window)
+    return None
 
+
+def _advance(
+    sender: Side, receiver: Side, flags: int, end: int, ack: int, sack: int, window: int
+) -> None:  # fmt: skip
+    """Let a segment that lies inside move both sides. The window of a SYN is never scaled (RFC 7323)."""
     if not flags & _SYN:
         window = window << sender.scale
     sender.window = max(sender.window, (window + sack - ack) & _WORD)
@@ -210,7 +217,6 @@ def check(  # noqa: C901, PLR0912 - the kernel's order of questions, each asked 
         receiver.edge = right if window else (right + 1) & _WORD
     if ack == receiver.end:
         receiver.unacknowledged = False
-    return None
 
 
 def _early(end: int, first: int, receiver: Side) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 __all__ = ["VARIANTS", "Variant", "variant_of"]
@@ -32,6 +33,9 @@ class Variant:
         ignore overly delayed tcp packets``), and the log shows the bound.
     :param late_end_shortens: a FIN or RST outside the window, answered by another, shortens the entry's
         time (6.1, 628d694344a0 ``reduce timeout when receiving out-of-window fin or rst``).
+    :param rst_answers_the_other_side: a RST is the answer to a SYN that was let through only if it comes from
+        the other side (2026, ``tcp: do not force CLOSE on invalid-seq RST without direction check``; seen in
+        6.18.44, carried back to older releases by their maintainers).
     """
 
     name: str
@@ -41,12 +45,23 @@ class Variant:
     overshot_is_remembered: bool = False
     late_is_let_through: bool = False
     late_end_shortens: bool = False
+    rst_answers_the_other_side: bool = False
 
 
 #: Newest first.
 VARIANTS: Final = (
     Variant(
-        "since 6.1",
+        "since 6.18",
+        (6, 18),
+        2 * _SECOND,
+        words_of_5_14=True,
+        overshot_is_remembered=True,
+        late_is_let_through=True,
+        late_end_shortens=True,
+        rst_answers_the_other_side=True,
+    ),
+    Variant(
+        "6.1 to 6.17",
         (6, 1),
         2 * _SECOND,
         words_of_5_14=True,
@@ -61,6 +76,7 @@ VARIANTS: Final = (
 )
 
 
+@cache
 def variant_of(kernel: str | None) -> Variant:
     """
     The variant of a release as ``uname -a`` or ``uname -r`` prints it.
