@@ -37,6 +37,7 @@ _FILE: Final = re.compile(
     r"\.(?:pcap|pcapng|cap|txt|log|json|jsonl|md|out|gz|tgz|tar|xz|zst|zip)\Z", re.IGNORECASE
 )
 
+
 def no_connection(verb: str, paths: Sequence[Path], more: str = "") -> CommandError:
     """The refusal of a verb that needs a connection where nothing names one."""
     files = " ".join(map(str, paths))

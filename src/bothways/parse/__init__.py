@@ -22,6 +22,6 @@ text_format       formats by their lines, where no command names them; ``text_js
 ================= ==================================================================================
 
 Every parser is ``parse_X(text, *, file, read_at=None) -> Parsed[Row]`` and never raises on any text, ``flow``
-and ``segments`` excepted, which answer a person. A line is understood, irrelevant, not modelled or malformed; the
-last two are problems (``reading``).
+and ``segments`` excepted, which answer a person. A line is understood, irrelevant, not modelled or malformed;
+the last two are problems (``reading``).
 """
