@@ -6,7 +6,6 @@ import gzip
 import json
 import struct
 import subprocess
-import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -333,22 +332,6 @@ def test_damaged_files_are_never_fatal(chosen: list[bytes], changes: list[tuple[
         assert len({c.tap for c in captures}) == len(captures)
         assert all(s.time_ns >= 0 for c in captures for s in c.sightings)
         assert all(p.message for p in problems)
-
-
-def test_a_pcapng_is_read_as_fast_as_a_pcap() -> None:
-    frames = [ether(ip4(tcp(seq=number))) for number in range(4000)]
-    files = (pcap(*frames), b"".join((section(), interface(), *(packet(frame) for frame in frames))))
-    spent = []
-    for data in files:
-        best = 1e9
-        for _ in range(3):
-            start = time.process_time()
-            (capture,), _ = read_capture_file(data, tap=TAP, file=FILE, names=None)
-            best = min(best, time.process_time() - start)
-            assert len(capture.sightings) == len(frames)
-        spent.append(best)
-
-    assert spent[1] < 1.5 * spent[0]
 
 
 def tshark(path: Path) -> dict[int, tuple[int | None, int]]:

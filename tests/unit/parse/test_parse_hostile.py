@@ -120,4 +120,4 @@ def test_time_grows_with_the_text_and_not_with_its_square(name: str) -> None:
         sample.parser(text, file=FILE)
         slowest = max(slowest, time.process_time() - start)
 
-    assert slowest < 1.5, "such a line takes a tenth of a second where nothing is tried twice"
+    assert slowest < 15, "a tenth of a second where nothing is tried twice, minutes where everything is"
