@@ -25,7 +25,7 @@ __all__ = ["Verbs", "main"]
 
 #: verb -> what it does, one line. Its module is ``bothways.cli.VERB`` and holds it as ``command``.
 _VERBS: Final = {
-    "conform": "Hold the model against a kernel: a recorded one, or the one that runs here.",
+    "conform": "Hold the model against a kernel, recorded or running.",
     "conntrack": "Step the TCP tracker by hand: state, verdict, reason.",
     "demo": "Diagnose the incident that bothways was born from.",
     "diagnose": "Say why a connection failed, who did it, and what proves it.",

@@ -22,6 +22,7 @@ bystanders    connections beside it that a change must not break
 whatif        the same connection before and after a change
 remedies/     what repairs it, what does not, what breaks with it
 refuted       causes that fit and that the evidence refutes
+gaps          what keeps any cause from being proved
 wanted        what is unknown, and the command that would tell
 expect        what captures would hold of a walk, tap by tap
 beside        recorded captures beside predicted ones

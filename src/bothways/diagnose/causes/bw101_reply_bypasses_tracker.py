@@ -16,6 +16,7 @@ from typing import Final
 from bothways.diagnose.bypass import Bypass, bypass_of
 from bothways.diagnose.case import Case
 from bothways.diagnose.culprits import culprits_of
+from bothways.diagnose.gaps import gaps_of_sight, gaps_of_walk
 from bothways.diagnose.hop import with_reply
 from bothways.diagnose.mechanism import Mechanism, in_hop, in_walk
 from bothways.diagnose.verdict import Explanation
@@ -23,7 +24,6 @@ from bothways.facts.choice import Freedom
 from bothways.facts.diagnosis import Author, Basis, Cause, Confidence, Culprit, Fate, Link
 from bothways.facts.span import Span
 from bothways.facts.step import Step
-from bothways.facts.trajectory import Match
 
 __all__ = ["CODE", "NAME", "explain"]
 
@@ -88,9 +88,7 @@ def _gaps(
     predicted: Mechanism | None,
 ) -> tuple[str, ...]:
     """Say what keeps the cause from being proved; nothing, if it is."""
-    gaps: list[str] = []
-    if case.story is None:
-        gaps.append("no capture shows the connection: this is what the dumps predict")
+    gaps = gaps_of_sight(case)
     if case.story is not None and case.story.reset is None:
         gaps.append("no capture shows the RST that the client received")
     if observed is None and case.story is not None:
@@ -104,14 +102,9 @@ def _gaps(
     elif (predicted.host, predicted.netns) != (mechanism.host, mechanism.netns):
         gaps.append(f"the model expects the RST from {predicted.label}")
     else:
-        gaps.extend(f"on the walked way: {text}" for text in case.walk.unknown)
-        unknown = [c for c in case.walk.choices if c.freedom is Freedom.UNKNOWN]
-        gaps.extend(f"taken as likely: {choice.taken}" for choice in unknown)
+        gaps.extend(gaps_of_walk(case))
     if not culprits:
         gaps.append("no single rule or flow was found without which the connection lives")
-    story = case.story
-    if story is not None and story.synack is not None and story.synack.match is not Match.EXACT:
-        gaps.append("the captures show no sequence numbers: packets were matched by flags, order and time")
     if case.story is not None and not bypass.certain:
         gaps.append(
             f"that the SYN/ACK did not pass {mechanism.label} rests on captures that may have lost it"

@@ -17,17 +17,17 @@ from typing import Final
 from bothways.diagnose.bypass import FlowAt, translating_flows, trunk
 from bothways.diagnose.case import Case
 from bothways.diagnose.flip import Flip, forget_neighbour, without_flow
+from bothways.diagnose.gaps import gaps_of_sight, gaps_of_walk
 from bothways.diagnose.hop import replay, with_opening
 from bothways.diagnose.stray import Stray, stray_in_hop, stray_in_walk, visited
 from bothways.diagnose.verdict import Explanation
 from bothways.facts.address import mac_from_int
-from bothways.facts.choice import Freedom
 from bothways.facts.diagnosis import Basis, Cause, Confidence, Culprit, Fate, Link
 from bothways.facts.openflow import Flow
 from bothways.facts.packet import Packet
 from bothways.facts.snapshot import Netns
 from bothways.facts.span import Span
-from bothways.facts.trajectory import Match, Trajectory, Way
+from bothways.facts.trajectory import Trajectory, Way
 from bothways.model.world import Replay, walk
 
 __all__ = ["CODE", "NAME", "explain"]
@@ -166,24 +166,17 @@ def _gaps(
     predicted: Stray | None,
 ) -> tuple[str, ...]:
     """Say what keeps the cause from being proved; nothing, if it is."""
-    gaps: list[str] = []
-    story = case.story
-    if story is None:
-        gaps.append("no capture shows the connection: this is what the dumps predict")
-    elif observed is None:
+    gaps = gaps_of_sight(case)
+    if case.story is not None and observed is None:
         gaps.append(f"no capture inside {stray.label} shows the answer that was refused")
     if predicted is None:
         gaps.append(f"the whole way could not be walked to the same end: {case.walk.why}")
     elif (predicted.host, predicted.netns) != (stray.host, stray.netns):
         gaps.append(f"the model expects the answer to be refused by {predicted.label}")
     else:
-        gaps.extend(f"on the walked way: {text}" for text in case.walk.unknown)
-        unknown = [c for c in case.walk.choices if c.freedom is Freedom.UNKNOWN]
-        gaps.extend(f"taken as likely: {choice.taken}" for choice in unknown)
+        gaps.extend(gaps_of_walk(case))
     if not culprits:
         gaps.append("no single flow was found without which the connection lives")
-    if story is not None and story.synack is not None and story.synack.match is not Match.EXACT:
-        gaps.append("the captures show no sequence numbers: packets were matched by flags, order and time")
     return tuple(dict.fromkeys(gaps))
 
 
