@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from bothways.bundle.item import Item
@@ -12,9 +12,10 @@ from bothways.bundle.requote import requote
 from bothways.capture.capture_file import read_capture_file
 from bothways.capture.order import backwards
 from bothways.capture.tcpdump_text import read_tcpdump_text
+from bothways.facts.packet import Packet
 from bothways.facts.sighting import Capture, Tap
 from bothways.facts.snapshot import Host
-from bothways.facts.span import Problem
+from bothways.facts.span import Kind, Problem, Span
 
 __all__ = ["read_loose_captures"]
 
@@ -47,7 +48,26 @@ def read_loose_captures(
         captures.extend(read)
     # As in a bundle: where one tap has both, the text is a rendering of the packets.
     binary = {capture.tap for capture in captures if not capture.textual}
-    return tuple(capture for capture in captures if not (capture.textual and capture.tap in binary))
+    left = [capture for capture in captures if not (capture.textual and capture.tap in binary)]
+    return tuple(_once(left, problems))
+
+
+def _once(captures: Sequence[Capture], problems: list[Problem]) -> Iterator[Capture]:
+    """
+    Captures without those that were given twice: the same packet of one tap would look as if sent twice.
+
+    Two captures of one tap at other times are two; they share no packet.
+    """
+    kept: dict[Tap, set[tuple[int, Packet]]] = {}
+    for capture in captures:
+        seen = kept.setdefault(capture.tap, set())
+        mine = {(s.time_ns, s.packet) for s in capture.sightings}
+        if mine and mine <= seen:
+            message = f"the packets of {capture.tap} were given already; these are left out"
+            problems.append(Problem(Kind.CONTRADICTION, Span(capture.source), message))
+            continue
+        seen |= mine
+        yield capture
 
 
 def _binary(item: Item, tap: Tap, hosts: Mapping[str, Host], problems: list[Problem]) -> tuple[Capture, ...]:
@@ -57,9 +77,8 @@ def _binary(item: Item, tap: Tap, hosts: Mapping[str, Host], problems: list[Prob
     names = None if devices is None else {device.index: device.name for device in devices}
     captures, faults = read_capture_file(item.data, tap=tap, file=item.file, names=names)
     problems.extend(faults)
-    if item.filter is None:
-        return captures
-    return tuple(replace(capture, filter=item.filter) for capture in captures)
+    # What an interface of a pcapng says of itself outranks what was said of the whole file.
+    return tuple(replace(c, filter=item.filter) if c.filter is None else c for c in captures)
 
 
 def _text(

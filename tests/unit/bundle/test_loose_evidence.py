@@ -219,3 +219,15 @@ def test_conntrack_as_xml_is_told_by_its_root(tmp_path: Path) -> None:
     (tmp_path / "x").write_text('<?xml version="1.0" encoding="utf-8"?>\n<conntrack>\n</conntrack>\n')
 
     assert open_evidence([tmp_path / "x"]).snapshot.hosts["here"].netns["root"].conntrack is not None
+
+
+def test_a_capture_that_was_given_twice_counts_once(tmp_path: Path) -> None:
+    paths = [tmp_path / "one.pcap", tmp_path / "two.pcap"]
+    for path in paths:
+        path.write_bytes((EXAMPLES / "dual-l3/hosts/host1/captures/root/br-ex.pcap").read_bytes())
+    once, twice = (
+        open_evidence(given, taps=[f"host1:br-ex={path}" for path in given]) for given in (paths[:1], paths)
+    )
+
+    assert [len(c.sightings) for c in twice.captures] == [len(c.sightings) for c in once.captures]
+    assert any("given already" in p.message for p in twice.problems)
