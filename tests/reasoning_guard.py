@@ -140,7 +140,9 @@ def _judge(room: str, event: str, args: Sequence[object]) -> str | None:
     writes = event in WRITES_PATH or (isinstance(flags, int) and bool(flags & WRITE_FLAGS))
     if writes:
         cached = f"{os.sep}__pycache__" in path and path.startswith(CODE)
-        allowed = cached or (room in READERS and path.startswith(SCRATCH))
+        # The checkout itself is no scratch, also where it stands below the directory for temporary files.
+        scratch = path.startswith(SCRATCH) and not path.startswith(str(ROOT) + os.sep)
+        allowed = cached or (room in READERS and scratch)
         return None if allowed else f"wrote {path}"
     importing = event in READS_PATH and path in {os.path.realpath(entry) for entry in sys.path}
     allowed = importing or (path + os.sep).startswith(CODE) or (room in READERS and path.startswith(EVIDENCE))

@@ -7,14 +7,13 @@ the destination is its own. What INPUT gets has no socket, so it is answered wit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
 from typing import Final
 
 from bothways.conform.recording import Case, Result, Segment
 from bothways.conform.segment import FLOATING, LETTERS, A, B, packet_of
-from bothways.facts.choice import Assumption, Freedom
+from bothways.facts.choice import FirstOption
 from bothways.facts.dump import Dump
 from bothways.facts.iptables import AddressRange
 from bothways.facts.packet import Flag, Packet
@@ -25,7 +24,7 @@ from bothways.model.linux.conntrack.table import ConntrackTable
 from bothways.model.linux.hook import Hook
 from bothways.model.linux.nat import NatTarget, translate
 
-__all__ = ["ModelRouter", "NoQuestion"]
+__all__ = ["ModelRouter"]
 
 _SECOND: Final = 1_000_000_000
 _WORD: Final = 1 << 32
@@ -163,24 +162,4 @@ def _namespace(sysctls: tuple[tuple[str, int], ...]) -> Netns:
     return Netns("router", "root", sysctls=Dump(rows, "sysctl"))
 
 
-class NoQuestion:
-    """Who is asked where the network is free: nothing is, in a sequence with one pair of ports."""
-
-    def choose(
-        self,
-        key: str,
-        options: Sequence[str],
-        *,
-        freedom: Freedom,
-        recorded: str | None = None,
-        evidence: tuple[Span, ...] = (),
-    ) -> str:
-        """Take the first."""
-        del key, freedom, recorded, evidence
-        return options[0]
-
-    def assume(self, assumption: Assumption) -> None:
-        """Need not be noted: a recording tells its settings, and Linux' defaults hold for the rest."""
-
-
-_ORACLE: Final = NoQuestion()
+_ORACLE: Final = FirstOption()

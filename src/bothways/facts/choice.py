@@ -9,7 +9,7 @@ from typing import Protocol
 
 from bothways.facts.span import Span
 
-__all__ = ["Assumption", "Choice", "Freedom", "Oracle"]
+__all__ = ["Assumption", "Choice", "FirstOption", "Freedom", "Oracle"]
 
 
 class Freedom(StrEnum):
@@ -66,3 +66,23 @@ class Oracle(Protocol):
 
     def assume(self, assumption: Assumption) -> None:
         """Note a default that was taken for granted."""
+
+
+class FirstOption:
+    """An oracle for walks in which nothing is free: it takes the first option and notes nothing."""
+
+    def choose(
+        self,
+        key: str,
+        options: Sequence[str],
+        *,
+        freedom: Freedom,
+        recorded: str | None = None,
+        evidence: tuple[Span, ...] = (),
+    ) -> str:
+        """Take the first."""
+        del key, freedom, recorded, evidence
+        return options[0]
+
+    def assume(self, assumption: Assumption) -> None:
+        """Leave it: whoever asks knows that the defaults hold."""

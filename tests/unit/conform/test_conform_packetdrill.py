@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from bothways.capture.capture_file import read_capture_file
-from bothways.conform.router import NoQuestion
+from bothways.facts.choice import FirstOption
 from bothways.facts.sighting import Direction, Sighting, Tap
 from bothways.facts.snapshot import Netns
 from bothways.model.linux.conntrack.entry import TrackedConnection
@@ -80,7 +80,7 @@ def states(run: dict[str, Any]) -> list[str]:
 def replayed(
     seen: tuple[Sighting, ...],
 ) -> tuple[list[str], Counter[tuple[str, str]], TrackedConnection | None]:
-    table = ConntrackTable(Netns("host", "root"), oracle=NoQuestion(), kernel="6.18")
+    table = ConntrackTable(Netns("host", "root"), oracle=FirstOption(), kernel="6.18")
     told: list[str] = []
     counted: Counter[tuple[str, str]] = Counter()
     before: TrackedConnection | None = None

@@ -7,12 +7,12 @@ tracker took its segment or not. A segment that the tracker did not see counts f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from bothways.facts.address import address
-from bothways.facts.choice import Assumption, Freedom
+from bothways.facts.choice import FirstOption
 from bothways.facts.dump import Dump
 from bothways.facts.packet import TCP, Flag, Ip, Packet, Tcp, TcpOptions
 from bothways.facts.segment import WrittenSegment
@@ -91,7 +91,7 @@ def step_by_hand(
     span = Span("sysctl")
     rows = tuple(Sysctl(f"net.netfilter.{name}", str(value), span) for name, value in sysctls.items())
     netns = Netns("host", "root", sysctls=Dump(rows, "sysctl"))
-    table = ConntrackTable(netns, oracle=_Defaults(), kernel=kernel)
+    table = ConntrackTable(netns, oracle=FirstOption(), kernel=kernel)
     numbering, now_ns = Numbering(), 0
     steps: list[HandStep] = []
     for segment in segments:
@@ -150,23 +150,3 @@ def _entry(table: ConntrackTable, now_ns: int) -> TrackedConnection | None:
 
 def _state(connection: TrackedConnection | None) -> TcpState:
     return TcpState.NONE if connection is None or connection.tcp is None else connection.tcp.state
-
-
-class _Defaults:
-    """Who is asked where nothing is free: the settings that were not given are Linux' defaults."""
-
-    def choose(
-        self,
-        key: str,
-        options: Sequence[str],
-        *,
-        freedom: Freedom,
-        recorded: str | None = None,
-        evidence: tuple[Span, ...] = (),
-    ) -> str:
-        """Take the first."""
-        del key, freedom, recorded, evidence
-        return options[0]
-
-    def assume(self, assumption: Assumption) -> None:
-        """Need not be noted: a person chose the settings."""
