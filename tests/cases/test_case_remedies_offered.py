@@ -94,6 +94,7 @@ def test_what_a_colleague_would_ask_first_is_refuted_with_its_frame() -> None:
     refuted = {r.cause: r for r in told("dual-l3").ruled_out}
 
     assert {"BW601", "BW801", "BW109", "BW402"} <= set(refuted)
+    assert [code for code, each in refuted.items() if not each.evidence] == []
     assert refuted["BW601"].evidence[0].span.frame
     assert "qrouter" in refuted["BW801"].why
     assert "BW801" not in {r.cause for r in told("half").ruled_out}

@@ -373,6 +373,17 @@ def test_nft_tables_that_iptables_does_not_show(pair: Pair) -> None:
     assert place.text == "table inet own {"
 
 
+def _wait_until_subscribed(pid: int) -> None:
+    """Wait until a process hears netfilter's events: its netlink socket (protocol 12) is in a group."""
+    deadline = time.monotonic() + 10
+    while True:
+        rows = [row.split() for row in Path(f"/proc/{pid}/net/netlink").read_text().splitlines()[1:]]
+        if any(row[1] == "12" and int(row[3], 16) for row in rows):
+            return
+        assert time.monotonic() < deadline, "conntrack -E does not listen"
+        time.sleep(0.02)
+
+
 @pytest.mark.needs("conntrack", "iptables")
 def test_a_connection_in_conntrack_its_events_and_its_sockets(pair: Pair) -> None:
     pair.do("iptables", "-t", "raw", "-A", "OUTPUT", "-p", "tcp", "-j", "CT", "--zone", "9")
@@ -383,7 +394,7 @@ def test_a_connection_in_conntrack_its_events_and_its_sockets(pair: Pair) -> Non
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
-        time.sleep(0.3)
+        _wait_until_subscribed(events.pid)
         with _in_netns(pair.far) as listener, _in_netns(pair.near) as client:
             listener.bind(("192.0.2.2", 2222))
             listener.listen(1)

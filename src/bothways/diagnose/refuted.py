@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from bothways.diagnose.case import Case
+from bothways.diagnose.hop import Visit
 from bothways.diagnose.verdict import Explanation
 from bothways.facts.diagnosis import Fate, RuledOut
 from bothways.facts.sighting import Sighting
-from bothways.facts.step import Did, Step
+from bothways.facts.step import Did
 from bothways.facts.trajectory import Way
 
 __all__ = ["refuted"]
@@ -62,15 +63,13 @@ def _bad_checksum(case: Case, _: Explanation) -> RuledOut | None:
     """BW109: where every captured checksum is right, none was refused for a wrong one."""
     if case.story is None:
         return None
-    sums = [
-        s.packet.tcp.checksum_ok
-        for t in case.story.connection.trajectories
-        for s in t.sightings
-        if s.packet.tcp is not None
-    ]
+    seen = [s for t in case.story.connection.trajectories for s in t.sightings if s.packet.tcp is not None]
+    sums = [s.packet.tcp.checksum_ok for s in seen if s.packet.tcp is not None]
     if not sums or not all(sums):
         return None
-    return RuledOut("BW109", f"the checksums of all {len(sums)} captured packets of the connection are right")
+    drew = next((visit.entered for visit in _answered(case)), seen[0])
+    why = f"the checksums of all {len(sums)} captured packets of the connection are right"
+    return RuledOut("BW109", why, case.ages.all(drew))
 
 
 def _rejected(case: Case, explanation: Explanation) -> RuledOut | None:
@@ -78,11 +77,12 @@ def _rejected(case: Case, explanation: Explanation) -> RuledOut | None:
     netns = None if explanation.place is None else case.bundle.snapshot.netns(*explanation.place)
     if netns is None or netns.iptables is None or not netns.iptables.whole or case.fate is not Fate.RESET:
         return None
-    made = next((s for s in _steps(case) if s.did is Did.ANSWERED), None)
-    if made is None or not made.function.startswith("tcp_"):
-        return None
-    why = f"{made.function} made the RST; no REJECT rule of {netns.label} matched the packet that drew it"
-    return RuledOut("BW402", why)
+    for visit in _answered(case):
+        made = visit.step(Did.ANSWERED)
+        if made is not None and made.function.startswith("tcp_"):
+            why = f"{made.function} made the RST; no REJECT rule of {netns.label} matched what drew it"
+            return RuledOut("BW402", why, case.ages.all(visit.entered))
+    return None
 
 
 def _replies(case: Case) -> Iterator[Sighting]:
@@ -93,10 +93,9 @@ def _replies(case: Case) -> Iterator[Sighting]:
             yield from trajectory.sightings[:1]
 
 
-def _steps(case: Case) -> Iterator[Step]:
-    for visit in case.hop.visits if case.hop is not None else ():
-        if visit.answered:
-            yield from visit.steps
+def _answered(case: Case) -> Iterator[Visit]:
+    """Packets that the replayed namespace answered itself."""
+    return (visit for visit in (case.hop.visits if case.hop is not None else ()) if visit.answered)
 
 
 _LOOKS: Final[tuple[Callable[[Case, Explanation], RuledOut | None], ...]] = (

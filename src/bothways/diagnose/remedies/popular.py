@@ -39,7 +39,7 @@ _TRIED: Final = (
     (
         "sysctl -w net.netfilter.nf_conntrack_checksum=0",
         "lets the tracker take packets with wrong checksums",
-        "the checksums are right; the packet is refused by the state of the connection",
+        "the packet is refused by the state of the connection, not for its checksum",
     ),
     (
         "sysctl -w net.netfilter.nf_conntrack_tcp_timeout_syn_sent=1",
