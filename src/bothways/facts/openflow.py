@@ -6,14 +6,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bothways.facts.address import IPAddress, Mac
+from bothways.facts.conntrack import Entry
+from bothways.facts.datapath import DatapathFlow, DatapathPort, MulticastMember, TunnelPort, TunnelRoute
 from bothways.facts.dump import Dump
+from bothways.facts.openflow_flow import Action, Flow, Term
+from bothways.facts.openflow_group import Band, Bucket, Group, Meter
+from bothways.facts.openflow_learn import LearnSpec
 from bothways.facts.span import Span
 
 __all__ = [
+    "LOCAL",
     "Action",
+    "Band",
     "Bridge",
+    "Bucket",
     "Flow",
+    "Group",
+    "LearnSpec",
     "LearnedMac",
+    "Meter",
+    "Mirror",
     "Port",
     "Switch",
     "Term",
@@ -25,66 +37,6 @@ LOCAL = 0xFFFFFFFE
 
 
 @dataclass(frozen=True, slots=True)
-class Term:
-    """
-    One match term, normalised.
-
-    :param field: OVS field name without prerequisites' shorthand: ``in_port``, ``eth_src``, ``eth_dst``,
-        ``eth_type``, ``ip_proto``, ``nw_src``, ``nw_dst``, ``ipv6_src``, ``tp_src``, ``tp_dst``, ``arp_tpa``,
-        ``arp_op``, ``tun_id``, ``reg0`` …, ``metadata``, ``vlan_tci``, ``ct_state`` … ``ip`` becomes two
-        facts in one: ``eth_type=0x800``; ``tcp`` becomes ``eth_type`` and ``ip_proto``.
-    :param value: number, or None if the term is not modelled.
-    :param mask: bits that must agree; None = all.
-    :param text: the term as printed.
-    :param column: 1-based column in the line.
-    """
-
-    field: str
-    value: int | None
-    mask: int | None
-    text: str
-    column: int
-
-    @property
-    def modelled(self) -> bool:
-        """False if the parser kept the text only."""
-        return self.value is not None
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """
-    One action, with decoded arguments.
-
-    :param name: ``output``, ``goto_table``, ``resubmit``, ``set_field``, ``load``, ``move``, ``drop``,
-        ``dec_ttl``, ``normal``, ``in_port``, ``controller``, ``push_vlan``, ``ct`` …, lower case.
-    :param args: argument name -> value, see ``parse.openflow``.
-    :param modelled: False if the parser kept the text only.
-    """
-
-    name: str
-    args: Mapping[str, object]
-    text: str
-    column: int
-    modelled: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Flow:
-    """One row of ``ovs-ofctl dump-flows``. Counters are None where not shown (``--no-stats``)."""
-
-    table: int
-    priority: int
-    match: tuple[Term, ...]
-    actions: tuple[Action, ...]
-    span: Span
-    cookie: int = 0
-    packets: int | None = None
-    octets: int | None = None
-    duration: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Port:
     """
     One port of a bridge.
@@ -93,6 +45,15 @@ class Port:
     :param kind: ``""`` (system), ``internal``, ``patch``, ``vxlan`` …, None if no dump says.
     :param options: ``peer``, ``remote_ip``, ``local_ip``, ``key`` … as OVSDB holds them.
     :param mac: ``addr`` of ``ovs-ofctl show``; zero for a port that moved into a namespace.
+    :param vlan_mode: ``access``, ``trunk``, ``native-tagged``, ``native-untagged``, ``dot1q-tunnel``, None if
+        the column is empty: then a port with *tag* is an access port, one without a trunk.
+    :param cvlans: inner VLANs that a ``dot1q-tunnel`` port admits; empty = all.
+    :param bond: name of the bond that the port is a member of, None for a port of its own.
+    :param bond_mode: ``active-backup`` (also where a bond names none), ``balance-slb``, ``balance-tcp``.
+    :param lacp: ``active``, ``passive``, ``off``; None if no dump says.
+    :param other_config: columns of the same name of Interface and Port.
+    :param protected: True for a port that does not talk to other protected ones.
+    :param error: why the switch could not make the port, in its words.
     """
 
     name: str
@@ -108,6 +69,33 @@ class Port:
     config: frozenset[str] = frozenset()
     state: frozenset[str] = frozenset()
     external_ids: Mapping[str, str] = field(default_factory=dict)
+    cvlans: tuple[int, ...] = ()
+    bond: str | None = None
+    bond_mode: str | None = None
+    lacp: str | None = None
+    other_config: Mapping[str, str] = field(default_factory=dict)
+    mtu: int | None = None
+    protected: bool = False
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """
+    What a bridge copies, and where to; ports by name.
+
+    :param select_all: every packet that enters or leaves.
+    :param output_vlan: VLAN that copies get in place of a port.
+    """
+
+    name: str
+    span: Span
+    select_all: bool = False
+    select_src: tuple[str, ...] = ()
+    select_dst: tuple[str, ...] = ()
+    select_vlans: tuple[int, ...] = ()
+    output: str | None = None
+    output_vlan: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +117,10 @@ class Bridge:
     :param ports: by name, merged from ``ovs-ofctl show``, ``ovs-vsctl show`` and OVSDB.
     :param datapath: ``netdev`` (userspace), ``system`` (kernel) or None if no dump says.
     :param fail_mode: ``secure``, ``standalone`` or None.
+    :param groups: ``ovs-ofctl dump-groups``; *meters* ``dump-meters``; None = not collected.
+    :param mirrors: None if no dump says.
+    :param flood_vlans: VLANs in which NORMAL floods instead of learning.
+    :param controllers: targets, None if no dump says: a bridge without one is its own master.
     """
 
     host: str
@@ -138,6 +130,15 @@ class Bridge:
     fdb: Dump[LearnedMac] | None = None
     datapath: str | None = None
     fail_mode: str | None = None
+    groups: Dump[Group] | None = None
+    meters: Dump[Meter] | None = None
+    mdb: Dump[MulticastMember] | None = None
+    mirrors: tuple[Mirror, ...] | None = None
+    flood_vlans: tuple[int, ...] = ()
+    mcast_snooping: bool = False
+    external_ids: Mapping[str, str] = field(default_factory=dict)
+    other_config: Mapping[str, str] = field(default_factory=dict)
+    controllers: tuple[str, ...] | None = None
 
     def port_number(self, number: int) -> Port | None:
         """The port with an OpenFlow number."""
@@ -156,11 +157,26 @@ class TunnelNeighbour:
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """Open vSwitch of one host."""
+    """
+    Open vSwitch of one host; None = not collected.
+
+    :param conntrack: ``dpctl/dump-conntrack``, of the datapath's own tracker or, with a kernel datapath, the
+        kernel's. It has no namespace: its zones are the switch's.
+    :param datapath_flows: ``dpctl/dump-flows``: what the datapath has learned from the pipeline.
+    :param datapath_ports: ``dpif/show``.
+    :param tunnels: ``ofproto/list-tunnels``; *tunnel_listeners* ``tnl/ports/show``.
+    :param tunnel_routes: ``ovs/route/show``.
+    """
 
     host: str
     bridges: Mapping[str, Bridge] = field(default_factory=dict)
     tunnel_neighbours: Dump[TunnelNeighbour] | None = None
+    conntrack: Dump[Entry] | None = None
+    datapath_flows: Dump[DatapathFlow] | None = None
+    datapath_ports: Dump[DatapathPort] | None = None
+    tunnels: Dump[TunnelPort] | None = None
+    tunnel_listeners: Dump[TunnelPort] | None = None
+    tunnel_routes: Dump[TunnelRoute] | None = None
 
     def bridge_of(self, device: str) -> tuple[Bridge, Port] | None:
         """The bridge and port that a device of this host is."""
