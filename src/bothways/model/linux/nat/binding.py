@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from bothways.facts.choice import Oracle
 from bothways.facts.conntrack import Tuple
+from bothways.facts.quick import quick
 from bothways.model.linux.conntrack.entry import TrackedConnection
 from bothways.model.linux.conntrack.table import ConntrackTable
 from bothways.model.linux.conntrack.tuple import inverse
@@ -21,6 +22,7 @@ from bothways.model.linux.nat.unique import Wanted, unique_tuple
 __all__ = ["Binding", "bind"]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Binding:
     """What was decided for one side. *how*: a sentence where the choice was not plain, else ""."""
@@ -42,8 +44,13 @@ def bind(
     *,
     table: ConntrackTable,
     oracle: Oracle,
+    device: str = "",
 ) -> Binding:
-    """Decide one side of a connection and write it into the reply tuple."""
+    """
+    Decide one side of a connection and write it into the reply tuple.
+
+    :param device: by which the packet leaves; MASQUERADE remembers it.
+    """
     before = inverse(connection.reply)
     after, how = unique_tuple(Wanted(side, target, connection, table, oracle), before)
     if after != before:
@@ -52,4 +59,6 @@ def bind(
     connection.status.add(side.done)
     if target is not None:
         connection.bindings[side.value] = target.evidence
+        if target.kind == "MASQUERADE":
+            connection.masqueraded_at = device
     return Binding(before, after, how)

@@ -5,19 +5,18 @@ What NAT makes of one packet at one hook.
 and ``nf_nat_proto.c``. The rules are asked once per side, by the first packet. Every later packet looks
 like the inverse of the other direction's tuple: its own direction and the hook say which side is rewritten.
 A packet without a connection (INVALID, UNTRACKED) passes as it is.
-
-Not followed: a translated connection that is dropped because it now leaves by another device
-(MASQUERADE).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
 
 from bothways.facts.address import Endpoint
 from bothways.facts.choice import Oracle
 from bothways.facts.packet import ICMP, Packet
+from bothways.facts.quick import quick
 from bothways.facts.span import Span
 from bothways.facts.step import Did
 from bothways.facts.trajectory import Way
@@ -33,6 +32,7 @@ __all__ = ["Translation", "translate"]
 _REDIRECT = 5
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Translation:
     """
@@ -40,14 +40,35 @@ class Translation:
 
     :param did: TRANSLATED: rewritten. MATCHED: a rule was met and changes nothing. NOT_TRANSLATED: the
         entry has a translation for this hook that the packet did not get. DROPPED. None: nothing to tell.
-    :param reason: sentence for the user, "" if *did* is None.
+    :param said: sentence for the user, "" if *did* is None; put together when *reason* asks for it.
     :param evidence: the rules that the translation rests on, and the dump's line of the connection.
     """
 
     packet: Packet
     did: Did | None = None
-    reason: str = ""
+    said: str | _Change = ""
     evidence: tuple[Span, ...] = ()
+
+    @property
+    def reason(self) -> str:
+        """Sentence for the user, "" if *did* is None."""
+        return str(self.said)
+
+
+class _Change(NamedTuple):
+    """One side of a packet and what it becomes, or would become: a sentence that few ask for."""
+
+    side: Side
+    before: Packet
+    after: Packet
+    lead: str = ""
+    stays: str = ""
+    becomes: str = " becomes "
+    tail: str = ""
+
+    def __str__(self) -> str:
+        old, new = _end(self.before, self.side), _end(self.after, self.side)
+        return f"{self.lead}the {self.side.word}{self.stays} {old}{self.becomes}{new}{self.tail}"
 
 
 def translate(
@@ -58,10 +79,12 @@ def translate(
     table: ConntrackTable,
     oracle: Oracle,
     rules: Callable[[Packet], NatTarget | None],
+    device: str = "",
 ) -> Translation:
     """
     Translate a packet at a hook.
 
+    :param device: by which the packet leaves, "" before it is routed.
     :param rules: walks the chain of the nat table; asked by a connection's first packet only. None = no
         rule matched.
     """
@@ -71,14 +94,21 @@ def translate(
     connection, way = tracking.connection, tracking.way
     if connection is None or way is None:
         return _left_alone(tracking, side, packet)
-    if tracking.state is CtState.RELATED and is_icmp_error(packet):
+    if tracking.state is _RELATED and is_icmp_error(packet):
         return _error(connection, way, side, packet)
     binding: Binding | None = None
     target: NatTarget | None = None
-    first = tracking.state in (CtState.NEW, CtState.RELATED) and "CONFIRMED" not in connection.status
+    first = "CONFIRMED" not in connection.status and tracking.state in _FIRST
     if first and side.done not in connection.status:
         target = rules(packet)
-        binding = bind(connection, side, target, table=table, oracle=oracle)
+        binding = bind(connection, side, target, table=table, oracle=oracle, device=device)
+    elif connection.masqueraded_at not in ("", device) and hook is Hook.POSTROUTING and way is _ORIGINAL:
+        table.kill(connection)
+        reason = (
+            f"its connection was masqueraded at {connection.masqueraded_at} and now leaves by {device}: "
+            "the entry is removed, and the packet dropped"
+        )
+        return Translation(packet, Did.DROPPED, reason, connection.evidence)
     return _apply(connection, way, side, packet, binding, target)
 
 
@@ -91,26 +121,36 @@ def _apply(
     target: NatTarget | None,
 ) -> Translation:
     """``nf_nat_packet``: the packet shall look like the inverse of the other direction."""
-    bound = _bound(side, way)
-    evidence = connection.bindings.get(bound.value, ()) + connection.evidence
-    if bound.value not in connection.status:
+    bound = side if way is _ORIGINAL else _OTHER[side]
+    if bound not in connection.status:
         if target is None:
             return Translation(packet)
         return Translation(packet, Did.MATCHED, f"{target.kind} keeps the {side.word}", target.evidence)
-    shape = inverse(connection.tuple_of(_opposite(way)))
-    after = readdressed(packet, shape, source=side is Side.SOURCE)
-    if after == packet:
+    shape = inverse(connection.reply if way is _ORIGINAL else connection.original)
+    after = readdressed(packet, shape, source=side is _SOURCE)
+    if after is packet or (packet.icmp is not None and after == packet):
         return Translation(packet)
-    old, new = _end(packet, side), _end(after, side)
-    change = f"the {side.word} {old} becomes {new}"
+    lead = ""
     if binding is None:
-        whose = "as for the first packet of this connection"
-        reason = f"{change}, {whose}" if way is Way.ORIGINAL else f"{change}: an answer gets its name back"
+        tail = _AS_THE_FIRST if way is _ORIGINAL else _ANSWERED
     elif target is None:
-        reason = f"{change}: the answer would be another connection's ({binding.how})"
+        tail = f": the answer would be another connection's ({binding.how})"
     else:
-        reason = f"{target.kind}: {change}" + (f" ({binding.how})" if binding.how else "")
-    return Translation(after, Did.TRANSLATED, reason, evidence)
+        lead, tail = f"{target.kind}: ", f" ({binding.how})" if binding.how else ""
+    change = _Change(side, packet, after, lead=lead, tail=tail)
+    evidence = connection.bindings.get(bound, ()) + connection.evidence
+    return Translation(after, _TRANSLATED, change, evidence)
+
+
+_AS_THE_FIRST: Final = ", as for the first packet of this connection"
+_ANSWERED: Final = ": an answer gets its name back"
+_OTHER: Final = {side: side.other for side in Side}
+_FIRST: Final = (CtState.NEW, CtState.RELATED)
+# Names of the module are found ten times as quickly as members of an enum, and each packet comes by here.
+_RELATED: Final = CtState.RELATED
+_ORIGINAL: Final = Way.ORIGINAL
+_SOURCE: Final = Side.SOURCE
+_TRANSLATED: Final = Did.TRANSLATED
 
 
 def _error(connection: TrackedConnection, way: Way, side: Side, packet: Packet) -> Translation:
@@ -150,19 +190,15 @@ def _left_alone(tracking: Tracking, side: Side, packet: Packet) -> Translation:
     entry, one = tracking.refused_by, tuple_of(packet)
     if entry is None or one not in (entry.original, entry.reply):
         return Translation(packet)
-    way = Way.ORIGINAL if one == entry.original else Way.REPLY
-    bound = _bound(side, way)
-    if bound.value not in entry.status:
+    forth = one == entry.original
+    bound = side if forth else _OTHER[side]
+    if bound not in entry.status:
         return Translation(packet)
-    shape = inverse(entry.tuple_of(_opposite(way)))
-    would = readdressed(packet, shape, source=side is Side.SOURCE)
-    reason = (
-        f"an {tracking.state} packet gets no translation: the {side.word} stays {_end(packet, side)} "
-        f"and does not become {_end(would, side)}"
-    )
-    return Translation(
-        packet, Did.NOT_TRANSLATED, reason, entry.bindings.get(bound.value, ()) + entry.evidence
-    )
+    shape = inverse(entry.reply if forth else entry.original)
+    would = readdressed(packet, shape, source=side is _SOURCE)
+    lead = f"an {tracking.state} packet gets no translation: "
+    change = _Change(side, packet, would, lead, stays=" stays", becomes=" and does not become ")
+    return Translation(packet, Did.NOT_TRANSLATED, change, entry.bindings.get(bound, ()) + entry.evidence)
 
 
 def _bound(side: Side, way: Way) -> Side:
