@@ -15,6 +15,7 @@ from bothways.facts.choice import Assumption
 from bothways.facts.openflow import LOCAL, Action
 from bothways.facts.step import Did
 from bothways.model.openflow import action_set
+from bothways.model.openflow.ct import ct, ct_clear
 from bothways.model.openflow.egress import port_of, send, send_to
 from bothways.model.openflow.field import FIELDS, KNOWN, VLAN_PRESENT
 from bothways.model.openflow.normal import switch
@@ -181,23 +182,13 @@ def _resubmit(run: Run, action: Action) -> None:
     if "port_name" in action.args and not isinstance(port, int):
         run.doubt(f"what `{action.text}` does to {run.where}: the port's number is not known", blind=True)
         return
-    depth = frame.depth + (target <= frame.table)
-    run.enter(target, port if isinstance(port, int) else None, depth=depth)
+    deeper = target <= frame.table
+    given = port if isinstance(port, int) else None
+    run.enter(target, given, depth=frame.depth + deeper, deeper=deeper)
 
 
 def _exit(run: Run, _action: Action) -> None:
     run.frames.clear()
-
-
-def _ct(run: Run, action: Action) -> None:
-    """
-    Say that conntrack has a part in it.
-
-    With ``table=`` a copy goes on behind conntrack: that one is lost to the model.
-    """
-    behind = isinstance(action.args.get("table"), int)
-    text = f"what `{action.text}` does to {run.where}: conntrack of Open vSwitch is not modelled"
-    run.doubt(text, blind=behind or action.args.get("nat") is not None)
 
 
 # -- what the packet becomes ---------------------------------------------------------------------------
@@ -339,8 +330,8 @@ ACTIONS: Final[Mapping[str, Execute]] = {
     "goto_table": _goto_table,
     "resubmit": _resubmit,
     "exit": _exit,
-    "ct": _ct,
-    "ct_clear": _nothing,  # nothing was tracked: `ct` is not modelled
+    "ct": ct,
+    "ct_clear": ct_clear,
     "conjunction": _nothing,  # said where the table is looked up
     "set_field": _set_field,
     "load": _load,

@@ -15,6 +15,7 @@ from bothways.facts.address import IPAddress
 from bothways.facts.address import address as parse_address
 from bothways.facts.openflow import LOCAL, Port
 from bothways.facts.packet import Packet
+from bothways.facts.step import Did
 from bothways.model.openflow.field import FIELDS, KNOWN, Bits
 from bothways.model.openflow.passage import Arrival
 
@@ -51,6 +52,9 @@ _WIDE: Final[Mapping[str, tuple[str, ...]]] = {
     **{f"xxreg{n}": tuple(f"reg{4 * n + i}" for i in range(4)) for n in range(4)},
 }
 
+#: fields that address translation rewrites
+_TRANSLATED: Final = frozenset(name for name, field in FIELDS.items() if field.did is Did.TRANSLATED)
+
 
 class Key:
     """All fields of one packet. Changes as actions write it."""
@@ -72,6 +76,10 @@ class Key:
         bits = (0, 0) if field is None else field.read(self.packet)
         self._bits[name] = bits
         return bits
+
+    def everything(self) -> dict[str, Bits]:
+        """Every field that the model has, as it is now."""
+        return {name: self.get(name) for name in (*FIELDS, *PIPELINE)}
 
     def seen(self, name: str) -> Bits:
         """
@@ -122,6 +130,18 @@ class Key:
     def in_port(self, number: int) -> None:
         self._bits["in_port"] = (number & 0xFFFF, KNOWN)
 
+    def seen_again(self, packet: Packet, fields: Mapping[str, Bits]) -> Key:
+        """The key of the packet when it comes back translated: its addresses and ports are read anew."""
+        kept = {name: bits for name, bits in self._bits.items() if name not in _TRANSLATED}
+        return Key(packet, {**kept, **fields})
+
+    def under_way(self, packet: Packet) -> None:
+        """Let the datapath translate the packet unseen: tables go on with the addresses that they read."""
+        if packet != self.packet:
+            for name in _TRANSLATED:
+                self.get(name)
+            self.packet = packet
+
     def _wide(self, names: tuple[str, ...]) -> Bits:
         value = known = 0
         for name in names:
@@ -158,6 +178,7 @@ def of_arrival(arrival: Arrival, port: Port | None) -> Key:
         options: Mapping[str, str] = {} if port is None else port.options
         bits |= _ends("src", arrival.tun_src, options.get("remote_ip"))
         bits |= _ends("dst", arrival.tun_dst, options.get("local_ip"))
+    bits |= {name: (value, KNOWN) for name, value in arrival.fields.items()}
     return Key(arrival.packet, bits)
 
 

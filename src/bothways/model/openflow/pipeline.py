@@ -8,6 +8,8 @@ evidence leaves open is asked of the oracle. Source: OpenFlow 1.3.5 section 5, o
 
 from __future__ import annotations
 
+from typing import Final
+
 from bothways.facts.choice import Freedom, Oracle
 from bothways.facts.openflow import Action, Bridge
 from bothways.facts.step import Did
@@ -19,21 +21,34 @@ from bothways.model.openflow.normal import MacTable
 from bothways.model.openflow.passage import Arrival, Output, Passage
 from bothways.model.openflow.run import Frame, Run
 from bothways.model.openflow.tables import tables_of
+from bothways.model.openflow.tracker import Tracker
+
+#: how often a packet may come back in one bridge (the datapath stops at 6 deep; copies count here)
+_RECIRCULATIONS: Final = 64
 
 __all__ = ["Arrival", "MacTable", "Output", "Passage", "process"]
 
 
-def process(bridge: Bridge, arrival: Arrival, macs: MacTable, oracle: Oracle) -> Passage:
+def process(
+    bridge: Bridge,
+    arrival: Arrival,
+    macs: MacTable,
+    oracle: Oracle,
+    tracker: Tracker | None = None,
+    now_ns: int = 0,
+) -> Passage:
     """
     Say what a bridge makes of a packet: copies that go out, or the reason why none does.
 
     :param macs: what NORMAL has learned; it learns more here.
     :param oracle: asked where the evidence does not decide.
+    :param tracker: what ``ct()`` asks, at the time *now_ns*; None: what it does is not known.
     """
     ingress = port_of(bridge, arrival.in_port)
     key = of_arrival(arrival, ingress)
     tables = {} if bridge.flows is None else tables_of(bridge.flows)
     run = Run(bridge, ingress, key, tables, macs, oracle, came_to=key.get("tun_dst"))
+    run.tracker, run.now_ns = tracker, now_ns
     if ingress is not None and "NO_RECV" in ingress.config:
         run.lose(f"{ingress.name} is configured NO_RECV")
         return run.passage()
@@ -44,12 +59,31 @@ def process(bridge: Bridge, arrival: Arrival, macs: MacTable, oracle: Oracle) ->
     _execute(run)
     action_set.finish(run)
     _execute(run)
+    run.finals.append(run.key.everything())
+    run = _come_back(run)
     if bridge.flows is not None and not bridge.flows.whole and run.steps:
         run.doubt(
             f"what those flows of {bridge.host} {bridge.name} do to the packet that the filtered view "
             f"({bridge.flows.partial}) hides"
         )
     return run.passage()
+
+
+def _come_back(run: Run) -> Run:
+    """Translate the copies that come back, and theirs; the last one tells why nothing goes out."""
+    for frozen in run.frozen:
+        blind, controlled = run.blind, run.controlled
+        run = run.thaw(frozen)
+        run.enter(frozen.table)
+        _execute(run)
+        action_set.finish(run)
+        _execute(run)
+        run.finals.append(run.key.everything())
+        run.blind, run.controlled = run.blind or blind, run.controlled or controlled
+        if len(run.frozen) > _RECIRCULATIONS:
+            run.doubt(f"what becomes of {run.where}: it comes back again and again", blind=True)
+            break
+    return run
 
 
 def _execute(run: Run) -> None:

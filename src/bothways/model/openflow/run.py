@@ -23,7 +23,9 @@ from bothways.model.openflow.key import PIPELINE, Key
 from bothways.model.openflow.match import words
 from bothways.model.openflow.normal import MacTable
 from bothways.model.openflow.passage import Output, Passage
+from bothways.model.openflow.recirculation import Frozen
 from bothways.model.openflow.tables import look_up
+from bothways.model.openflow.tracker import Finding, Tracked, Tracker
 
 __all__ = ["Frame", "Run"]
 
@@ -65,6 +67,9 @@ class Run:
     :param actions_of_set: what ``write_actions`` gathered, with the line that it stood in.
     :param losses: why something did not go out, and the step of an explicit ``drop``.
     :param blind: True if an action that may send the packet is not followed.
+    :param tracker: what ``ct()`` asks, at the time *now_ns*; None: nobody knows.
+    :param tracked: what the last ``ct()`` found for this packet.
+    :param frozen: copies that will come back.
     """
 
     bridge: Bridge
@@ -84,6 +89,12 @@ class Run:
     blind: bool = False
     controlled: bool = False
     lookups: int = 0
+    finals: list[Mapping[str, Bits]] = field(default_factory=list)
+    visited: list[tuple[int, Flow | None]] = field(default_factory=list)
+    tracker: Tracker | None = None
+    now_ns: int = 0
+    tracked: Tracked | None = None
+    frozen: list[Frozen] = field(default_factory=list)
 
     @property
     def place(self) -> Place:
@@ -99,7 +110,8 @@ class Run:
     @property
     def function(self) -> str:
         """The table of the last step, ``table=N``."""
-        return self.steps[-1].function if self.steps else "table=0"
+        asked = (step.function for step in reversed(self.steps) if step.function.startswith("table="))
+        return next(asked, "table=0")
 
     def doubt(self, text: str, *, blind: bool = False) -> None:
         """Note what is not known; *blind*: and because of it the packet may go where nobody looks."""
@@ -120,15 +132,17 @@ class Run:
 
     # -- tables ------------------------------------------------------------------------------------
 
-    def enter(self, table: int, in_port: int | None = None, *, depth: int = 0) -> None:
+    def enter(self, table: int, in_port: int | None = None, *, depth: int = 0, deeper: bool = False) -> None:
         """
         Look a table up and put the actions of the flow that is hit on top.
 
         :param in_port: ingress port that only this look-up sees, None = the packet's.
+        :param depth: how often the way here went back, *deeper* if this very look-up does. The switch asks
+            for the depth that it comes from (``xlate_resubmit_resource_check``).
         """
         self.lookups += 1
-        if depth >= _DEPTH or self.lookups > _LOOKUPS:
-            self._give_up(table, depth)
+        if depth - deeper >= _DEPTH or self.lookups > _LOOKUPS:
+            self._give_up(table, deep=depth - deeper >= _DEPTH)
             return
         port = self.key.in_port
         if in_port is not None:
@@ -137,6 +151,7 @@ class Run:
         self.key.in_port = port
         for text in found.unknown:
             self.doubt(text)
+        self.visited.append((table, found.flow))
         if found.flow is None:
             self._miss(table)
             return
@@ -149,9 +164,9 @@ class Run:
         self.frames.append(frame)
         self._write_step(frame, self.key.packet)
 
-    def _give_up(self, table: int, depth: int) -> None:
+    def _give_up(self, table: int, *, deep: bool) -> None:
         why = "tables are entered again and again"
-        if depth < _DEPTH:
+        if not deep:
             why = f"more than {_LOOKUPS} look-ups"
             self.doubt(f"what becomes of {self.where}: {why}", blind=True)
         self.frames.clear()
@@ -216,6 +231,33 @@ class Run:
         after = None if did in (Did.DROPPED, Did.UNKNOWN) else packet
         self.steps.append(Step(self.place, self.function, did, packet, after, reason, evidence, cell))
 
+    def tell(self, finding: Finding) -> None:
+        """Write what a tracker did to the packet; it stands at the bridge, behind the flow that asked."""
+        self.steps.append(
+            Step(
+                self.place,
+                finding.function,
+                finding.did,
+                finding.before,
+                finding.after,
+                finding.reason,
+                finding.evidence,
+                finding.cell,
+            )
+        )
+
+    def thaw(self, frozen: Frozen) -> Run:
+        """
+        The translation of a copy that came back.
+
+        What goes out of it, what is lost and what is not known are added to those of this one.
+        """
+        again = replace(self, key=frozen.key, frames=[], steps=list(frozen.steps), lookups=0)
+        again.actions_of_set = list(frozen.actions_of_set)
+        again.stack = list(frozen.stack)
+        again.tracked = frozen.tracked
+        return again
+
     def _write_step(self, frame: Frame, before: Packet) -> None:
         packet = self.key.packet
         step = Step(
@@ -243,9 +285,9 @@ class Run:
             outputs = self.outputs
             if len(outputs) > 1:
                 outputs = [self._as_copy(output) for output in outputs]
-            return Passage(tuple(outputs), (), tuple(self.unknown))
+            return Passage(tuple(outputs), (), tuple(self.unknown), tuple(self.finals), tuple(self.visited))
         self._end()
-        return Passage((), tuple(self.steps), tuple(self.unknown))
+        return Passage((), tuple(self.steps), tuple(self.unknown), tuple(self.finals), tuple(self.visited))
 
     def _as_copy(self, output: Output) -> Output:
         last = output.steps[-1] if output.steps else None

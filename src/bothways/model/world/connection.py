@@ -128,6 +128,8 @@ class _Conversation:
 
         for stack in self._network.stacks().values():
             stack.conntrack.forget(ours)
+        for tracker in self._network.trackers():
+            tracker.forget(ours)
 
     # -- talking ------------------------------------------------------------------------------------
 

@@ -20,11 +20,13 @@ from bothways.facts.step import Did, Place, Step
 from bothways.facts.trajectory import Way
 from bothways.model.linux.stack import Passage, Stack, Transmission
 from bothways.model.openflow.pipeline import Arrival, MacTable, Output, process
+from bothways.model.openflow.tracker import Tracker
 from bothways.model.world.crossings import Crossings
 from bothways.model.world.journal import Draft, Frame
 from bothways.model.world.neighbours import Neighbours, Reply
 from bothways.model.world.observed import Observed
 from bothways.model.world.outside import Handling, Outside
+from bothways.model.world.trackers import Trackers
 from bothways.model.world.wiring import At, SwitchPort, Wiring
 
 __all__ = ["Delivery", "Network"]
@@ -78,6 +80,7 @@ class Network:
             for n in snapshot.namespaces()
             if n.devices is not None
         }
+        self._trackers = Trackers(snapshot, self._stacks, oracle)
         self._neighbours = Neighbours(self.ask, oracle, observed)
         self._outside = Outside(snapshot, self.wiring, oracle, observed)
         self._queue: deque[_Move] = deque()
@@ -90,6 +93,10 @@ class Network:
     def stacks(self) -> dict[tuple[str, str], Stack]:
         """All stacks by (host, namespace)."""
         return self._stacks
+
+    def trackers(self) -> list[Tracker]:
+        """The connection trackers that switches ask."""
+        return self._trackers.all()
 
     def doubt(self, text: str) -> None:
         """Note something that is not collected or not modelled on a way that was walked."""
@@ -306,7 +313,8 @@ class Network:
         self._queue.append(_Move(frame, port=end, host=host, arrival=arrival))
 
     def _switch(self, frame: Frame, host: str, end: SwitchPort, arrival: Arrival) -> None:
-        result = process(end.bridge, arrival, self._macs, self._oracle)
+        tracker = self._trackers.of(end.bridge)
+        result = process(end.bridge, arrival, self._macs, self._oracle, tracker, self.now_ns)
         for text in result.unknown:
             self.doubt(text)
         if not result.outputs:

@@ -1,0 +1,38 @@
+"""
+A packet that comes back: what is kept of a translation while the datapath does something to the packet.
+
+``compose_recirculate_and_fork`` and ``struct frozen_state`` of ``ofproto/ofproto-dpif-rid.h``: registers,
+metadata, the ingress port, the tunnel's fields, the stack and the action set stay; the packet is read anew;
+the tables of the translation that it left do not wait for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bothways.facts.openflow import Action
+from bothways.facts.span import Span
+from bothways.facts.step import Step
+from bothways.model.openflow.field import Bits
+from bothways.model.openflow.key import Key
+from bothways.model.openflow.tracker import Tracked
+
+__all__ = ["Frozen"]
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """
+    One copy that will come back.
+
+    :param key: its fields then, the tracker's among them.
+    :param table: where it goes on.
+    :param steps: its way up to here.
+    """
+
+    key: Key
+    table: int
+    steps: tuple[Step, ...]
+    actions_of_set: tuple[tuple[Action, Span], ...]
+    stack: tuple[Bits, ...]
+    tracked: Tracked | None
