@@ -1,0 +1,238 @@
+"""
+What a datapath of Open vSwitch does with a packet, read from the actions that ``ofproto/trace`` prints.
+
+The packet is its fields by name (``model.openflow.field``); an action changes them or sends a copy. Actions
+that have no meaning for fields and copies are passed over; those that are not followed raise. Source:
+``format_odp_action`` of ``lib/odp-util.c`` for the words, ovs-actions(7) for what they do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Final
+
+from bothways.facts.address import mac, mac_to_int
+from bothways.parse.openflow_lex import cut
+
+__all__ = ["NotFollowedError", "Sent", "interpret", "thresholds"]
+
+_PRESENT: Final = 0x1000
+_DEEPEST: Final = 100
+_SIZE: Final = re.compile(r"check_pkt_len\(size=(\d+)")
+
+Fields = dict[str, int]
+
+
+class NotFollowedError(Exception):
+    """The switch does what is not followed here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A copy that goes out of a datapath port, with all fields."""
+
+    port: str
+    fields: Mapping[str, int]
+
+
+@dataclass(slots=True)
+class _Doing:
+    """The state of one list of actions."""
+
+    fields: Fields
+    size: int | None
+    depth: int = 0
+    sent: list[Sent] = field(default_factory=list)
+
+
+def thresholds(actions: str) -> tuple[int, ...]:
+    """The packet sizes on which a list of actions depends."""
+    return tuple(sorted({int(size) for size in _SIZE.findall(actions)}))
+
+
+def interpret(actions: str, packet: Mapping[str, int], size: int | None = None) -> list[Sent]:
+    """
+    The copies that a list of datapath actions sends.
+
+    :param size: of the packet in bytes, where the actions depend on it.
+    :raises NotFollowedError: if the list holds what is not followed.
+    """
+    doing = _Doing(dict(packet), size)
+    _run(doing, actions)
+    return doing.sent
+
+
+def _run(doing: _Doing, actions: str) -> None:
+    if doing.depth > _DEEPEST:
+        raise NotFollowedError("actions within actions, more than a hundred deep")
+    for piece in cut(actions, 1):
+        text = piece.text
+        name, bracket, inside = text.partition("(")
+        if not bracket and name.isdigit():
+            doing.sent.append(Sent(name, dict(doing.fields)))
+            continue
+        act = _ACTIONS.get(name)
+        if act is None:
+            raise NotFollowedError(f"datapath action {name}")
+        act(doing, inside.removesuffix(")"))
+
+
+# -- each action ---------------------------------------------------------------------------------------
+
+
+def _nothing(_doing: _Doing, _inside: str) -> None:
+    """Pass over what changes neither fields nor copies."""
+
+
+def _set(doing: _Doing, inside: str) -> None:
+    layer, _, values = inside.partition("(")
+    writers = _LAYERS.get(layer)
+    if writers is None:
+        raise NotFollowedError(f"datapath action set({layer})")
+    if layer == "tunnel":
+        for name in [name for name in doing.fields if name.startswith("tun_")]:
+            del doing.fields[name]
+    if layer in _SINGLE:
+        values = f"{layer}={values}"
+    for piece in cut(values.removesuffix(")"), 1):
+        name, _, value = piece.text.partition("=")
+        writer = writers.get(name)
+        if writer is None:
+            continue
+        target, read = writer
+        value, _, mask = value.partition("/")
+        new = read(value)
+        if mask:
+            bits = read(mask)
+            new = doing.fields.get(target, 0) & ~bits | new & bits
+        _write(doing.fields, target, new)
+
+
+def _write(fields: Fields, target: str, value: int) -> None:
+    """Write a field; of IPv6 the fields have names of their own."""
+    fields[target] = value
+
+
+def _push_vlan(doing: _Doing, inside: str) -> None:
+    told = _pairs(inside)
+    tci = _PRESENT | int(told.get("vid", "0"), 0) & 0xFFF | int(told.get("pcp", "0"), 0) << 13
+    outer = doing.fields.get("vlan_tci", 0)
+    if outer & _PRESENT:
+        if doing.fields.get("vlan_tci1", 0):
+            raise NotFollowedError("a third VLAN tag")
+        doing.fields["vlan_tci1"] = outer
+    doing.fields["vlan_tci"] = tci
+
+
+def _pop_vlan(doing: _Doing, _inside: str) -> None:
+    doing.fields["vlan_tci"] = doing.fields.pop("vlan_tci1", 0)
+
+
+def _clone(doing: _Doing, inside: str) -> None:
+    inner = _Doing(dict(doing.fields), doing.size, doing.depth + 1)
+    _run(inner, inside)
+    doing.sent += inner.sent
+
+
+def _check_length(doing: _Doing, inside: str) -> None:
+    """``check_pkt_len(size=N,gt(…),le(…))``: one of the two, and nothing that follows is changed by it."""
+    size, branches = None, {"gt": "", "le": ""}
+    for piece in cut(inside, 1):
+        name, _, rest = piece.text.partition("=" if piece.text.startswith("size=") else "(")
+        if name == "size":
+            size = int(rest)
+        else:
+            branches[name] = rest.removesuffix(")")
+    if size is None or doing.size is None:
+        raise NotFollowedError("check_pkt_len of a packet whose length is not known")
+    _clone(doing, branches["gt" if doing.size > size else "le"])
+
+
+def _ct(_doing: _Doing, _inside: str) -> None:
+    """The tracker changes what comes back from a recirculation, which is a translation of its own."""
+
+
+_ACTIONS: Final[Mapping[str, Callable[[_Doing, str], None]]] = {
+    "": _nothing,
+    "drop": _nothing,
+    "userspace": _nothing,
+    "recirc": _nothing,
+    "hash": _nothing,
+    "ct": _ct,
+    "ct_clear": _nothing,
+    "meter": _nothing,
+    "trunc": _nothing,
+    "set": _set,
+    "push_vlan": _push_vlan,
+    "pop_vlan": _pop_vlan,
+    "clone": _clone,
+    "check_pkt_len": _check_length,
+}
+
+
+# -- fields of each header -----------------------------------------------------------------------------
+
+
+def _number(text: str) -> int:
+    return int(text.strip(")"), 0)
+
+
+def _mac(text: str) -> int:
+    return mac_to_int(mac(text))
+
+
+def _address(text: str) -> int:
+    return int(ip_address(text))
+
+
+def _fragment(text: str) -> int:
+    return {"no": 0, "first": 1, "later": 3}[text]
+
+
+def _pairs(inside: str) -> dict[str, str]:
+    return {name: value for name, _, value in (piece.text.partition("=") for piece in cut(inside, 1))}
+
+
+def _flags(text: str) -> int:
+    return int(text, 0)
+
+
+_Writer = tuple[str, Callable[[str], int]]
+_PORTS: Final[Mapping[str, _Writer]] = {"src": ("tp_src", _number), "dst": ("tp_dst", _number)}
+_ICMP: Final[Mapping[str, _Writer]] = {"type": ("icmp_type", _number), "code": ("icmp_code", _number)}
+
+#: headers that are written as ``set(NAME(VALUE))``
+_SINGLE: Final = frozenset({"skb_mark", "skb_priority"})
+#: header -> its name for a field -> our name, and how the value is written
+_LAYERS: Final[Mapping[str, Mapping[str, _Writer]]] = {
+    "eth": {"src": ("eth_src", _mac), "dst": ("eth_dst", _mac)},
+    "ipv4": {
+        "src": ("nw_src", _address), "dst": ("nw_dst", _address), "proto": ("ip_proto", _number),
+        "tos": ("nw_tos", _number), "ttl": ("nw_ttl", _number), "frag": ("nw_frag", _fragment),
+    },
+    "ipv6": {
+        "src": ("ipv6_src", _address), "dst": ("ipv6_dst", _address), "label": ("ipv6_label", _number),
+        "proto": ("ip_proto", _number), "tclass": ("nw_tos", _number), "hlimit": ("nw_ttl", _number),
+        "frag": ("nw_frag", _fragment),
+    },
+    "tcp": _PORTS, "udp": _PORTS, "sctp": _PORTS,
+    "icmp": _ICMP, "icmpv6": _ICMP,
+    "arp": {
+        "sip": ("arp_spa", _address), "tip": ("arp_tpa", _address), "op": ("arp_op", _number),
+        "sha": ("arp_sha", _mac), "tha": ("arp_tha", _mac),
+    },
+    "nd": {"target": ("nd_target", _address), "sll": ("nd_sll", _mac), "tll": ("nd_tll", _mac)},
+    "mpls": {
+        "label": ("mpls_label", _number), "tc": ("mpls_tc", _number), "ttl": ("mpls_ttl", _number),
+        "bos": ("mpls_bos", _number),
+    },
+    "tunnel": {
+        "tun_id": ("tun_id", _number), "src": ("tun_src", _address), "dst": ("tun_dst", _address),
+        "ipv6_src": ("tun_ipv6_src", _address), "ipv6_dst": ("tun_ipv6_dst", _address),
+    },
+    "skb_mark": {"skb_mark": ("pkt_mark", _flags)},
+    "skb_priority": {"skb_priority": ("skb_priority", _flags)},
+}  # fmt: skip
