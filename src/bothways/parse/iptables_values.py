@@ -315,9 +315,7 @@ def target_range(word: str) -> AddressRange:
     """
     What a NAT target rewrites to.
 
-    ``address[-address][:port[-port]]``, IPv6 with ports in brackets (``[low-high]:port``).
-
-    :raises NotModelledError: for a shifted port range (``port-port/base``).
+    ``address[-address][:port[-port[/base]]]``, IPv6 with ports in brackets (``[low-high]:port``).
     """
     plain6 = _plain_ipv6(word)
     if plain6 is not None:
@@ -325,10 +323,9 @@ def target_range(word: str) -> AddressRange:
     found = _TARGET.match(word)
     if found is None:
         raise ValueError(f"{quoted(word)} is not an address to translate to")
-    ports = found["ports"]
-    if ports is not None and "/" in ports:
-        raise NotModelledError(f"the shifted port range {quoted(ports)} is not evaluated")
+    ports, _, shift = (found["ports"] or "").partition("/")
     low, high = port_range(ports, "-") if ports else (None, None)
+    base = port_number(shift) if shift else None
     if found["low6"]:
         first = address(found["low6"])
         last = address(found["high6"] or found["inner6"] or found["low6"])
@@ -337,8 +334,8 @@ def target_range(word: str) -> AddressRange:
         first = address(start)
         last = address(end or start)
     else:
-        return AddressRange(None, None, low, high)
-    return _ordered(AddressRange(first, last, low, high))
+        return AddressRange(None, None, low, high, base)
+    return _ordered(AddressRange(first, last, low, high, base))
 
 
 def _plain_ipv6(word: str) -> AddressRange | None:

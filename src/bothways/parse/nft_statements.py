@@ -2,15 +2,17 @@
 Actions of nft rules, as the targets of iptables that do the same.
 
 One row per statement. Writes to the header have no target in iptables: they are named by what they write,
-``ip saddr``, ``ip daddr``, ``th sport``, ``th dport``. Source: nft(8), *Statements*.
+``ip saddr``, ``ip daddr``, ``th sport``, ``th dport``, ``ether saddr``, ``ether daddr``;
+so is ``meta pkttype``. Source: nft(8), *Statements*.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from bothways.facts.address import address
+from bothways.facts.address import address, network
 from bothways.facts.iptables import Target
 from bothways.parse import iptables_values as value
 from bothways.parse.nft_cursor import Cursor
@@ -95,20 +97,33 @@ def _translation(name: str, option: str) -> Read:
     def read(cursor: Cursor) -> Target:
         options: dict[str, object] = {}
         cursor.skip("ip", "ip6")
+        maps_network = cursor.skip("prefix")
         if cursor.skip("to"):
             word = cursor.take()
             if cursor.peek() in ("map", ".", "saddr", "daddr"):
                 raise NotModelledError("an address out of a map is not evaluated")
+            if maps_network:
+                return Target("NETMAP", {"to": network(word)})
             if option == "to-ports":
                 options[option] = value.dash_ports(word.removeprefix(":"))
             else:
-                options[option] = value.target_range(word)
+                options[option] = value.target_range(_ends_of_prefix(word))
         while cursor.peek() in _FLAGS:
             options[_FLAGS[cursor.take()]] = True
             cursor.skip(",")
         return Target(name, options)
 
     return read
+
+
+def _ends_of_prefix(word: str) -> str:
+    """``192.0.2.20/31:80`` as ``192.0.2.20-192.0.2.21:80``: so nft prints a range that is a prefix."""
+    found = re.match(r"\[?([0-9a-fA-F.:]+/[0-9]{1,3})\]?", word)
+    if found is None:
+        return word
+    whole = network(found[1])
+    ends = f"{whole[0]}-{whole[-1]}"
+    return word.replace(found[0], f"[{ends}]" if found[0].startswith("[") else ends, 1)
 
 
 def _bits(cursor: Cursor) -> tuple[int, int]:
@@ -166,6 +181,13 @@ def _zone(cursor: Cursor) -> Target:
     return Target("CT", {"zone": value.zone(cursor.take())})
 
 
+def _packet_type(cursor: Cursor) -> Target:
+    word = cursor.take()
+    if word not in ("host", "unicast", "broadcast", "multicast", "other"):
+        raise NotModelledError(f"the packet type {quoted(word)} is not evaluated")
+    return Target("meta pkttype", {"set": "host" if word == "unicast" else word})
+
+
 def _write(name: str, decode: Callable[[str], object]) -> Read:
     def read(cursor: Cursor) -> Target:
         word = cursor.take()
@@ -199,6 +221,10 @@ STATEMENTS: Final[Mapping[tuple[str, ...], Read]] = {
     ("ct", "zone", "set"): _zone,
     ("meta", "nftrace", "set"): _nothing(1),
     ("meta", "priority", "set"): _nothing(1),
+    ("meta", "pkttype", "set"): _packet_type,
+    ("pkttype", "set"): _packet_type,
+    ("ether", "saddr", "set"): _write("ether saddr", value.mac_address),
+    ("ether", "daddr", "set"): _write("ether daddr", value.mac_address),
     ("ip", "saddr", "set"): _write("ip saddr", address),
     ("ip", "daddr", "set"): _write("ip daddr", address),
     ("tcp", "sport", "set"): _write("th sport", port_number),

@@ -2,9 +2,9 @@
 ``nft list ruleset``: native tables, and what passes round the model.
 
 Tables that ``iptables-nft`` manages are read from ``iptables-save`` and are irrelevant here. Tables of the
-families ``ip``, ``ip6`` and ``inet`` become rows. A netdev ingress chain without rules whose policy drops
-takes a device away from the stack. Every other table with a chain that hooks into the packet path and does
-something is not modelled. Sources: nft(8), iptables-nft's table names.
+families ``ip``, ``ip6``, ``inet`` and ``bridge`` become rows. A netdev ingress chain without rules whose
+policy drops takes a device away from the stack. Every other table with a chain that hooks into the packet
+path and does something is not modelled. Sources: nft(8), iptables-nft's table names.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ __all__ = ["parse_nft"]
 _WARNING: Final = re.compile(
     r"#\s*Warning:\s*table\s+(?P<family>\S+)\s+(?P<name>\S+)\s+is managed by iptables-nft"
 )
+#: Families whose tables become rows; a bridge has chains of one kind only.
+_WALKED: Final = frozenset({*EVALUATED, "bridge"})
 _IPTABLES_FAMILIES: Final = frozenset({"ip", "ip6"})
 _IPTABLES_TABLES: Final = frozenset({"filter", "nat", "mangle", "raw", "security"})
 _IPTABLES_CHAINS: Final = frozenset({"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"})
@@ -100,12 +102,12 @@ def _judge(table: NftTable, reading: Reading[IngressDrop | Span | NftTable]) -> 
         )
         if whole_device and chain.policy == "drop":
             reading.rows.extend(IngressDrop(device, chain.span) for device in chain.devices)
-        elif table.family not in EVALUATED or chain.hook not in HOOKS or chain.priority is None:
+        elif table.family not in _WALKED or chain.hook not in HOOKS or chain.priority is None:
             opaque = True
     if opaque:
         reading.rows.append(table.span)
         reading.unmodelled(
             table.span, f"the native nftables table {quoted(table.span.text)} is not evaluated"
         )
-    elif table.family in EVALUATED:
+    elif table.family in _WALKED:
         reading.rows.append(table)

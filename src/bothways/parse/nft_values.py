@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from bothways.facts.iptables import Match
+from bothways.facts.packet import ETH_ARP
 from bothways.parse import iptables_values as value
 from bothways.parse.ports import MAX_PORT, port_range
 from bothways.parse.reading import NotModelledError, quoted
@@ -101,6 +102,8 @@ def number(text: str) -> int:
 
 def _family(text: str) -> Match:
     """The family of the packet: a source in the whole of it."""
+    if text == "arp":
+        return Match("ether.type", ETH_ARP)
     if text not in _FAMILIES:
         raise NotModelledError(f"the protocol {quoted(text)} is not evaluated")
     return Match("source", value.network_of(_FAMILIES[text]))
@@ -151,6 +154,12 @@ SELECTORS: Final[Mapping[tuple[str, ...], Decode]] = {
     ("meta", "nfproto"): _family,
     ("meta", "protocol"): _family,
     ("ether", "type"): _family,
+    ("ether", "saddr"): _fixed("ether.saddr", value.mac_address),
+    ("ether", "daddr"): _fixed("ether.daddr", value.mac_address),
+    ("ibrname",): _device("bridge.in"),
+    ("obrname",): _device("bridge.out"),
+    ("meta", "ibrname"): _device("bridge.in"),
+    ("meta", "obrname"): _device("bridge.out"),
     ("tcp", "sport"): _port("tcp.sport"),
     ("tcp", "dport"): _port("tcp.dport"),
     ("udp", "sport"): _port("udp.sport"),

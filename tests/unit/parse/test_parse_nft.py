@@ -113,6 +113,14 @@ def test_a_condition_is_what_iptables_would_ask(typed: str, matches: list[Match]
             ),
         ),
         (
+            "dnat to 192.0.2.20/31:80-280",
+            Target(
+                "DNAT",
+                {"to-destination": AddressRange(ip_address("192.0.2.20"), ip_address("192.0.2.21"), 80, 280)},
+            ),
+        ),
+        ("snat ip prefix to 192.0.2.0/24", Target("NETMAP", {"to": ip_network("192.0.2.0/24")})),
+        (
             "snat ip to 192.0.2.1 fully-random,persistent",
             Target(
                 "SNAT",

@@ -68,7 +68,7 @@ class Bridges:
         if port is not None and source and not is_group(source):
             self._learned[bridge.name, source] = port.name
         outputs = self._outputs(bridge, port)
-        if port is not None and target in self._own(bridge):
+        if port is not None and target in self.own(bridge):
             why = f"{target} is the bridge's own MAC"
             return Spread((), up=True, function="br_pass_frame_up", reason=why, unknown=unknown)
         if is_group(target):
@@ -100,7 +100,8 @@ class Bridges:
             and not (port is not None and _flag(port, "isolated") and _flag(d, "isolated"))
         )
 
-    def _own(self, bridge: Device) -> frozenset[Mac]:
+    def own(self, bridge: Device) -> frozenset[Mac]:
+        """The MACs of a bridge: its own and those of its ports."""
         ports = (d.mac for d in self._netns.devices or () if d.master == bridge.name)
         return frozenset({bridge.mac, *ports}) - {Mac("")}
 

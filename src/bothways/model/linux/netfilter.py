@@ -26,6 +26,7 @@ from bothways.model.linux.addresses import primary, select
 from bothways.model.linux.buffer import Buffer
 from bothways.model.linux.conntrack.entry import CtState, Tracking
 from bothways.model.linux.conntrack.table import ConntrackTable
+from bothways.model.linux.doubts import doubts_of
 from bothways.model.linux.hook import Hook
 from bothways.model.linux.iptables.chain import Decision, traverse
 from bothways.model.linux.iptables.probe import Probe
@@ -35,13 +36,13 @@ from bothways.model.linux.nat import NatTarget, translate
 from bothways.model.linux.nftables import FUNCTION, walk
 from bothways.model.linux.passage import Account
 from bothways.model.linux.routing import Routing, Wanted
-from bothways.model.linux.settings import command
 from bothways.model.linux.stages import (
     CONFIRM,
     CONNTRACK,
     NAT,
     Native,
     Stage,
+    bridge_chains,
     nat_priority,
     native_nat,
     stages_of,
@@ -83,8 +84,9 @@ class Netfilter:
             self.tables.setdefault(table.name, []).append(table)
         self.stages = {hook: stages_of(netns, hook) for hook in Hook}
         self.native_nat = {hook: native_nat(netns, hook) for hook in Hook}
+        self.bridged = {hook: bridge_chains(netns, hook) for hook in Hook}
         self.tracks = tracks(netns)
-        self.doubts = tuple(_doubts(netns))
+        self.doubts = tuple(doubts_of(netns))
 
     def run(
         self,
@@ -107,6 +109,15 @@ class Netfilter:
         for stage in self.stages[hook]:
             looks = isinstance(stage, str) or stage.chain.kind == "route"
             halt = visit.stage(stage) or (after() if after is not None and looks else None)
+            if halt is not None:
+                return halt
+        return None
+
+    def run_bridge(self, hook: Hook, buffer: Buffer, account: Account) -> Halt | None:
+        """Take a frame through the chains of the family ``bridge`` on a bridge's hook; None if it goes on."""
+        visit = _Visit(self, hook, buffer, account, 0)
+        for native in self.bridged[hook]:
+            halt = visit.stage(native)
             if halt is not None:
                 return halt
         return None
@@ -257,7 +268,13 @@ class _Visit:
 
         before = buffer.packet
         result = translate(
-            tracking, self.hook, before, table=netfilter.conntrack, oracle=netfilter.oracle, rules=rules
+            tracking,
+            self.hook,
+            before,
+            table=netfilter.conntrack,
+            oracle=netfilter.oracle,
+            rules=rules,
+            device=buffer.device_out,
         )
         dropped = next((d for d in asked if d.effect.verdict is Verdict.DROP), None)
         if dropped is not None:
@@ -282,7 +299,8 @@ class _Visit:
     def _nat_stands(self, tracking: Tracking) -> bool:
         """True if something translates here: a nat table, or an entry whose rules were not collected."""
         netfilter = self.netfilter
-        if NAT in netfilter.tables or netfilter.native_nat[self.hook] or netfilter.netns.iptables is None:
+        # One chain anywhere hangs the translation on all hooks (``nf_nat_register_fn``).
+        if NAT in netfilter.tables or any(netfilter.native_nat.values()) or netfilter.netns.iptables is None:
             return True
         connection = tracking.connection
         return connection is not None and bool(_TRANSLATED & connection.status)
@@ -367,7 +385,7 @@ def attached(tracking: Tracking | None) -> Tracking | None:
         return None
     way = Way.REPLY if tracking.way is Way.ORIGINAL else Way.ORIGINAL
     why = f"made in answer to a packet of {tracking.connection}"
-    return Tracking(CtState.RELATED, way, tracking.connection, None, why, "", tracking.evidence)
+    return Tracking(CtState.RELATED, way, tracking.connection, None, why, tracking.evidence)
 
 
 def _not_asked(tracking: Tracking, passed: Decision) -> str:
@@ -376,21 +394,3 @@ def _not_asked(tracking: Tracking, passed: Decision) -> str:
         f"nat is not asked for {tracking.state} packets: {kind} would have translated this one had it been "
         "the first of a connection"
     )
-
-
-def _doubts(netns: Netns) -> list[str]:
-    """What is not known of the hooks of a namespace, whatever packet passes them."""
-    label, tables = netns.label, netns.iptables
-    found = []
-    if tables is None:
-        what = command(netns, "iptables-save -c")
-        found.append(f"which iptables rules {label} has: `{what}` was not collected")
-    elif not tables.whole:
-        found.append(
-            f"which other iptables rules {label} has: the dump is a filtered view ({tables.partial})"
-        )
-    found.extend(
-        f"what the nftables table `{span.text.strip()}` of {label} does: it is not modelled"
-        for span in netns.unmodelled_nft or ()
-    )
-    return found

@@ -9,14 +9,16 @@ there; a write into the header is done here (``nft_payload_set_eval``: checksums
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final
 
-from bothways.facts.iptables import Rule, Target
+from bothways.facts.address import Mac
+from bothways.facts.iptables import Match, Rule, Target
 from bothways.facts.nft import NftChain, NftRule, NftStatement, NftTable
+from bothways.facts.packet import ETH_ARP, Packet
 from bothways.facts.step import Did
 from bothways.model.linux.buffer import Buffer
 from bothways.model.linux.hook import Hook
@@ -34,6 +36,11 @@ FUNCTION: Final = "nft_do_chain"
 #: ``NFT_JUMP_STACK_SIZE``: nft does not load rules that jump deeper.
 _DEPTH: Final = 16
 _WRITES: Final = frozenset({"ip saddr", "ip daddr", "th sport", "th dport"})
+_LINK_WRITES: Final = frozenset({"ether saddr", "ether daddr", "meta pkttype"})
+#: Conditions of a bridge that bothways cannot tell: its own tracker, and how the frame came to the device.
+_OPEN_AT_A_BRIDGE: Final = ("conntrack.", "connmark.", "addrtype.", "rpfilter.", "bridge.out")
+#: What a bridge's chain may do; everything else is left open.
+_AT_A_BRIDGE: Final = frozenset({"ACCEPT", "DROP", "MARK", "NOTRACK", *IDLE, *_WRITES, *_LINK_WRITES})
 
 
 def walk(
@@ -114,7 +121,11 @@ class _Walk:
 
     def _do(self, rule: Rule, target: Target, cell: str) -> Decision | None:
         before = self.buffer.packet
-        if target.name in _WRITES:
+        if self.table.family == "bridge" and target.name not in _AT_A_BRIDGE:
+            effect = Effect(Verdict.UNDECIDED, doubt=f"`{target.name}` at a bridge is not modelled")
+        elif target.name in _LINK_WRITES:
+            effect = self._write_link(target)
+        elif target.name in _WRITES:
             effect = self._write(target)
         else:
             effect = apply(rule, target, self.buffer, self.hook, self.resolver)
@@ -146,10 +157,44 @@ class _Walk:
             return Effect()
         return Effect(did=Did.CHANGED, reason=f"a rule without a tracker writes {target.name} {value}")
 
+    def _write_link(self, target: Target) -> Effect:
+        """Write a MAC into the frame, or say whom the frame is for (``nft_meta_set_eval``)."""
+        packet, value = self.buffer.packet, str(target.options.get("set", ""))
+        if target.name == "meta pkttype":
+            old, self.buffer.packet_type = self.buffer.packet_type, value
+            reason = f"a rule says that the frame is for {value}"
+        else:
+            link = packet.ethernet
+            sends = target.name == "ether saddr"
+            old = link.src if sends else link.dst
+            self.buffer.packet = (
+                packet.with_macs(Mac(value), link.dst) if sends else packet.with_macs(link.src, Mac(value))
+            )
+            reason = f"a rule writes {target.name} {value}"
+        return Effect() if old == value else Effect(did=Did.CHANGED, reason=reason)
+
+    def _fulfils(self, probe: Probe, match: Match, rule: Rule) -> bool | None:
+        """One condition: what iptables has no word for, what a bridge asks first, else as iptables does."""
+        own = _LINK.get(match.name)
+        if own is not None:
+            found = own(self.buffer)
+            return None if found is None else _same(found, match.value) is not match.negate
+        if self.table.family == "bridge":
+            if match.name.startswith(_OPEN_AT_A_BRIDGE):
+                return None
+            if match.name == "pkttype.pkt-type":
+                kind = {"otherhost": "other", "unicast": "host"}.get(str(match.value), match.value)
+                return (self.buffer.packet_type == kind) is not match.negate
+            if match.modelled and not _has_header(probe.packet, match):
+                return False
+            if isinstance(match.value, IPv4Network | IPv6Network) and match.value.prefixlen == 0:
+                return True
+        return fulfils(probe, match, rule)
+
     def _holds(self, statement: NftStatement, rule: Rule, rest: tuple[NftStatement, ...]) -> bool:
         """Whether a condition holds; where that is open and matters, the oracle says."""
         probe = self.probe(self.buffer)
-        answers = [fulfils(probe, match, rule) for match in statement.matches]
+        answers = [self._fulfils(probe, match, rule) for match in statement.matches]
         deciding = not statement.matches[0].negate  # any of several, none of several
         if deciding in answers:
             return deciding
@@ -167,3 +212,43 @@ class _Walk:
             return False
         called = self.table.chains.get(target.name)
         return called is None or bool(called.rules) or target.goto
+
+
+def _same(found: object, wanted: object) -> bool:
+    if isinstance(wanted, str) and wanted.endswith("+"):
+        return str(found).startswith(wanted[:-1])
+    return found == wanted
+
+
+def _has_header(packet: Packet, match: Match) -> bool:
+    """
+    False if the frame lacks the header that a condition reads.
+
+    nft asks for the header first (``ip saddr`` begins with ``meta protocol ip``): a frame without it fails
+    the condition, also a negated one. A prefix that holds every address asks for the family alone.
+    """
+    if match.name.startswith(("in-interface", "out-interface", "mark.", "limit")):
+        return True
+    ip, wanted = packet.ip, match.value
+    if isinstance(wanted, IPv4Network | IPv6Network) and wanted.prefixlen == 0:
+        version = None if ip is None else ip.src.version
+        return (version == wanted.version) is not match.negate
+    if ip is None:
+        return False
+    return not isinstance(wanted, IPv4Network | IPv6Network) or wanted.version == ip.src.version
+
+
+def _ether_type(buffer: Buffer) -> int | None:
+    packet = buffer.packet
+    if packet.arp is not None:
+        return ETH_ARP
+    return packet.ethernet.type
+
+
+#: Conditions about the link layer: name -> what the frame has, None if that is not known.
+_LINK: Final[Mapping[str, Callable[[Buffer], object | None]]] = {
+    "ether.saddr": lambda buffer: buffer.packet.ethernet.src or None,
+    "ether.daddr": lambda buffer: buffer.packet.ethernet.dst or None,
+    "ether.type": _ether_type,
+    "bridge.in": lambda buffer: buffer.bridge or None,
+}

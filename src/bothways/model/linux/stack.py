@@ -21,7 +21,9 @@ from bothways.facts.snapshot import Netns
 from bothways.facts.step import Did
 from bothways.model.linux import arp
 from bothways.model.linux.bridge import Bridges
+from bothways.model.linux.buffer import Buffer
 from bothways.model.linux.conntrack.table import ConntrackTable
+from bothways.model.linux.hook import Hook
 from bothways.model.linux.internet import Internet
 from bothways.model.linux.netfilter import Netfilter
 from bothways.model.linux.output import Layer
@@ -70,9 +72,9 @@ class Stack:
         self._routing = Routing(netns, oracle)
         self._sockets = Sockets(netns, oracle)
         self._bridges = Bridges(netns, oracle)
-        netfilter = Netfilter(netns, self.conntrack, self._routing, oracle=oracle, kernel=kernel)
+        self._netfilter = Netfilter(netns, self.conntrack, self._routing, oracle=oracle, kernel=kernel)
         self._internet = Internet(
-            Layer(netns, self._routing, netfilter, self._sockets, Settings(netns), oracle)
+            Layer(netns, self._routing, self._netfilter, self._sockets, Settings(netns), oracle)
         )
 
     def receive(self, device: str, packet: Packet, now_ns: int) -> Passage:
@@ -111,7 +113,15 @@ class Stack:
 
     # -- in ---------------------------------------------------------------------------------------
 
-    def _receive(self, name: str, packet: Packet, account: Account, now_ns: int, nested: int = 0) -> None:
+    def _receive(
+        self,
+        name: str,
+        packet: Packet,
+        account: Account,
+        now_ns: int,
+        nested: int = 0,
+        bridged: Buffer | None = None,
+    ) -> None:
         device = self.netns.device(name)
         if device is None:
             account.doubt(f"what {self.netns.label} does at {name}: the device is not in the dump")
@@ -126,7 +136,7 @@ class Stack:
             account.note(name, "nf_hook_ingress", Did.DROPPED, packet, why, evidence=(refusing.span,))
             return
         if not self._taken_by_master(device, packet, account, now_ns, nested):
-            self._untag(device, packet, account, now_ns, nested)
+            self._untag(device, packet, account, now_ns, nested, bridged)
 
     def _taken_by_master(
         self, device: Device, packet: Packet, account: Account, now_ns: int, nested: int
@@ -158,6 +168,11 @@ class Stack:
     def _bridged(
         self, bridge: Device, port: Device, packet: Packet, account: Account, now_ns: int, nested: int
     ) -> None:
+        buffer = Buffer(packet, device_in=port.name, bridge=bridge.name)
+        buffer.packet_type = self._packet_type(bridge, packet)
+        if self._netfilter.run_bridge(Hook.PREROUTING, buffer, account) is not None:
+            return
+        packet = buffer.packet
         spread = self._bridges.forward(bridge, port, packet)
         for text in spread.unknown:
             account.doubt(text)
@@ -165,18 +180,44 @@ class Stack:
         did = Did.DROPPED if not many else Did.COPIED if many > 1 else Did.MATCHED
         account.note(bridge.name, spread.function, did, packet, spread.reason, evidence=spread.evidence)
         for name in spread.ports:
-            account.transmissions.append(Transmission(name, packet))
+            account.transmissions.extend(self._out_of_port(Hook.FORWARD, buffer, name, account))
         if spread.up:
-            own = packet
+            upward = replace(buffer, device_in=bridge.name)
+            if self._netfilter.run_bridge(Hook.INPUT, upward, account) is not None:
+                return
+            own = upward.packet
             if not is_group(packet.ethernet.dst):
                 # A port's MAC is the bridge's as well: the stack above takes both.
                 own = packet.with_macs(packet.ethernet.src, bridge.mac)
-            self._receive(bridge.name, own, account, now_ns, nested + 1)
+            self._receive(bridge.name, own, account, now_ns, nested + 1, upward)
 
-    def _untag(self, device: Device, packet: Packet, account: Account, now_ns: int, nested: int) -> None:
+    def _packet_type(self, bridge: Device, packet: Packet) -> str:
+        """``skb->pkt_type``: a MAC of the bridge or of a port is the host's own (``br_handle_frame``)."""
+        target = packet.ethernet.dst
+        if is_group(target):
+            return "broadcast" if set(target) <= set("f:") else "multicast"
+        return "other" if target and bridge.mac and target not in self._bridges.own(bridge) else "host"
+
+    def _out_of_port(self, hook: Hook, buffer: Buffer, port: str, account: Account) -> list[Transmission]:
+        """What leaves by a port of a copy, behind FORWARD or OUTPUT and POSTROUTING: one frame or none."""
+        copy = replace(buffer, device_out=port)
+        for each in (hook, Hook.POSTROUTING):
+            if self._netfilter.run_bridge(each, copy, account) is not None:
+                return []
+        return [Transmission(port, copy.packet)]
+
+    def _untag(
+        self,
+        device: Device,
+        packet: Packet,
+        account: Account,
+        now_ns: int,
+        nested: int,
+        bridged: Buffer | None,
+    ) -> None:
         vlan = packet.ethernet.vlan
         if not vlan or nested > _NESTING:
-            self._take(device, packet, account, now_ns)
+            self._take(device, packet, account, now_ns, bridged)
             return
         upper = next((d for d in self.netns.devices or () if self._carries(d, device, vlan)), None)
         if upper is None:
@@ -184,14 +225,16 @@ class Stack:
             account.note(device.name, "vlan_do_receive", Did.IGNORED, packet, why)
             return
         bare = replace(packet, ethernet=replace(packet.ethernet, vlan=None))
-        self._receive(upper.name, bare, account, now_ns, nested + 1)
+        self._receive(upper.name, bare, account, now_ns, nested + 1, bridged)
 
     @staticmethod
     def _carries(upper: Device, lower: Device, vlan: int) -> bool:
         on = upper.lower == lower.name or (upper.link_netns is None and upper.link == lower.index)
         return upper.kind == "vlan" and on and upper.info.get("id") == vlan
 
-    def _take(self, device: Device, packet: Packet, account: Account, now_ns: int) -> None:
+    def _take(
+        self, device: Device, packet: Packet, account: Account, now_ns: int, bridged: Buffer | None
+    ) -> None:
         """The receiver of the frame: this device or another station."""
         target = packet.ethernet.dst
         if target and device.mac and target != device.mac and not is_group(target):
@@ -200,7 +243,7 @@ class Stack:
         elif packet.arp is not None:
             self._arp(device, packet, account)
         elif packet.ip is not None:
-            self._internet.receive(device.name, packet, account, now_ns)
+            self._internet.receive(device.name, packet, account, now_ns, bridged)
         else:
             names = {ETH_ARP: "ARP", ETH_IP: "IPv4", ETH_IP6: "IPv6"}
             kind = names.get(packet.ethernet.type, f"type {packet.ethernet.type:#06x}")
@@ -272,7 +315,8 @@ class Stack:
             if not spread.ports:
                 did = Did.DROPPED
             account.note(device.name, spread.function, did, packet, spread.reason, evidence=spread.evidence)
-            return [Transmission(name, packet) for name in spread.ports]
+            buffer = Buffer(packet, bridge=device.name)
+            return [t for name in spread.ports for t in self._out_of_port(Hook.OUTPUT, buffer, name, account)]
         if device.kind == "vlan":
             lower = self._lower(device)
             number = device.info.get("id")

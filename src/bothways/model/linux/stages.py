@@ -25,6 +25,7 @@ __all__ = [
     "STAGES",
     "Native",
     "Stage",
+    "bridge_chains",
     "nat_priority",
     "native_nat",
     "stages_of",
@@ -85,6 +86,18 @@ def stages_of(netns: Netns, hook: Hook) -> tuple[Stage, ...]:
 def native_nat(netns: Netns, hook: Hook) -> tuple[Native, ...]:
     """The native chains that the translation of a hook asks, in order."""
     return tuple(sorted(_chains(netns, hook, nat=True), key=lambda native: native.priority))
+
+
+def bridge_chains(netns: Netns, hook: Hook) -> tuple[Native, ...]:
+    """The native chains of the family ``bridge`` on a bridge's hook of that name, in order."""
+    found = [
+        (chain.priority or 0, -number, Native(table, chain))
+        for number, (table, chain) in enumerate(
+            (table, chain) for table in netns.nft or () for chain in table.chains.values()
+        )
+        if table.family == "bridge" and not table.dormant and chain.hook == hook.lower()
+    ]
+    return tuple(native for _, _, native in sorted(found, key=lambda row: row[:2]))
 
 
 def nat_priority(hook: Hook) -> int:

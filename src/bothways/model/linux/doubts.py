@@ -1,0 +1,26 @@
+"""What is not known of the hooks of a namespace: rules that were not collected or are not modelled."""
+
+from __future__ import annotations
+
+from bothways.facts.snapshot import Netns
+from bothways.model.linux.settings import command
+
+__all__ = ["doubts_of"]
+
+
+def doubts_of(netns: Netns) -> list[str]:
+    """What is not known of the hooks of a namespace, whatever packet passes them."""
+    label, tables = netns.label, netns.iptables
+    found = []
+    if tables is None:
+        what = command(netns, "iptables-save -c")
+        found.append(f"which iptables rules {label} has: `{what}` was not collected")
+    elif not tables.whole:
+        found.append(
+            f"which other iptables rules {label} has: the dump is a filtered view ({tables.partial})"
+        )
+    found.extend(
+        f"what the nftables table `{span.text.strip()}` of {label} does: it is not modelled"
+        for span in netns.unmodelled_nft or ()
+    )
+    return found
