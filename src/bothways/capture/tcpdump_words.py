@@ -39,6 +39,7 @@ _NANOSECONDS: Final = 1_000_000_000
 _NULL_MAC: Final = "00:00:00:00:00:00"
 _NUMBERED: Final = int(Flag.SYN | Flag.FIN | Flag.RST)
 _URGENT: Final = int(Flag.URG)
+_ACK: Final = int(Flag.ACK)
 _V6: Final = 6
 
 
@@ -118,7 +119,7 @@ def _tcp(tcp: Tcp, body: bytes) -> str:
     if tcp.seq is not None and (tcp.length or flags & _NUMBERED):
         end = f":{tcp.seq + tcp.length & 0xFFFFFFFF}" if tcp.length else ""
         parts.append(f"seq {tcp.seq}{end}")
-    if tcp.ack is not None:
+    if tcp.ack is not None and flags & _ACK:
         parts.append(f"ack {tcp.ack}")
     parts.append(f"win {tcp.window}")
     if flags & _URGENT:

@@ -25,7 +25,8 @@ _QUOTED_TCP: Final = 8
 #: The low byte of the flags word -> flags. A capture has few combinations and very many segments.
 _FLAGS: Final = tuple(Flag(octet) for octet in range(256))
 _ACK: Final = int(Flag.ACK)
-_NO_OPTIONS: Final = TcpOptions()
+_RST: Final = int(Flag.RST)
+_NO_OPTIONS: Final = TcpOptions(size=0)
 #: Words of the IPv6 extension headers that may change the addresses which a checksum covers.
 _READDRESSING: Final = frozenset({"srcrt", "DSTOPT"})
 
@@ -75,13 +76,21 @@ _OPTIONS: Final[Mapping[int, tuple[str, frozenset[int], Callable[[bytes], object
 }
 
 
-def _read_options(raw: bytes) -> TcpOptions:
+def _read_options(raw: bytes, size: int) -> TcpOptions:
+    """Read options that take *size* bytes; of a list that the capture cut nothing is told."""
+    if len(raw) < size:
+        return TcpOptions()
     said: dict[str, Any] = {}
     for kind, value in tcp_options(raw):
         option = _OPTIONS.get(kind)
         if option is not None and len(value) in option[1]:
             said[option[0]] = option[2](value)
-    return TcpOptions(**said)
+    return TcpOptions(**said, size=size)
+
+
+def _acknowledged(flags: int, ack: int) -> int | None:
+    """The acknowledgement; without the flag there is none, but trackers look at the field of a RST."""
+    return ack if flags & _ACK or (flags & _RST and ack) else None
 
 
 def _carrying(
@@ -129,11 +138,12 @@ def _tcp(layers: Layers, ip: Ip) -> Layers | Refused:
         dport,
         _FLAGS[flags],
         seq,
-        ack if flags & _ACK else None,
+        _acknowledged(flags, ack),
         window,
         layers.body_length - header,
-        _read_options(body[20:header]) if header > _TCP.size else _NO_OPTIONS,
+        _read_options(body[_TCP.size : header], header - _TCP.size) if header > _TCP.size else _NO_OPTIONS,
         checksum_ok=_checksum_ok(layers, ip),
+        header_ok=True,
     )
     return _carrying(layers, tcp=tcp)
 

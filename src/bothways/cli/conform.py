@@ -1,4 +1,4 @@
-"""``bothways conform conntrack [FILE] [--live]``."""
+"""``bothways conform conntrack|openflow [FILE] [--live]``."""
 
 from __future__ import annotations
 
@@ -21,13 +21,17 @@ __all__ = ["command"]
 
 
 @click.command("conform", short_help="Hold the model against a kernel, recorded or running.")
-@click.argument("subject", metavar="conntrack", type=click.Choice(["conntrack"]))
+@click.argument("subject", metavar="conntrack|openflow", type=click.Choice(["conntrack", "openflow"]))
 @click.argument("file", metavar="[FILE]", required=False, type=click.Path(path_type=Path))
-@click.option("--live", is_flag=True, help="Ask the running kernel. Needs root, ip and nft.")
+@click.option("--live", is_flag=True, help="Ask the running kernel, or a private Open vSwitch. Needs root.")
 @click.option(
-    "--count", type=click.IntRange(1), default=1000, show_default=True, help="Fresh sequences with --live."
+    "--count",
+    type=click.IntRange(1),
+    default=1000,
+    show_default=True,
+    help="Fresh sequences or packets with --live.",
 )
-@click.option("--seed", type=int, help="The same seed gives the same sequences; a new one if left out.")
+@click.option("--seed", type=int, help="The same seed asks the same; a new one if left out.")
 @click.option(
     "--record", type=click.Path(path_type=Path, dir_okay=False), help="Keep what --live asked and heard."
 )
@@ -37,8 +41,28 @@ __all__ = ["command"]
     metavar="RELEASE",
     help="Release that FILE was recorded on; the newest if left out.",
 )
+@click.option(
+    "--hz",
+    type=click.IntRange(1),
+    default=250,
+    show_default=True,
+    help="conntrack: CONFIG_HZ of that kernel, in which its log counts a shortened time.",
+)
+@click.option(
+    "--pipelines",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="openflow: the pipelines of FILE's traces; looked for beside FILE if left out.",
+)
+@click.option(
+    "--shrunk",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="openflow: keep shrunk disagreements of --live here.  [default: openflow-disagreements.jsonl]",
+)
+@click.option(
+    "--strict", is_flag=True, help="openflow: what the model does not know counts as a disagreement."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print bothways/conformance/1 instead of text.")
-def command(  # noqa: PLR0913 (click hands over each option)
+def command(  # noqa: PLR0913, PLR0917 (click hands over each option)
     subject: str,
     file: Path | None,
     count: int,
@@ -46,35 +70,63 @@ def command(  # noqa: PLR0913 (click hands over each option)
     record: Path | None,
     show: int,
     kernel: str | None,
+    hz: int,
+    pipelines: Path | None,
+    shrunk: Path | None,
     *,
+    strict: bool,
     live: bool,
     as_json: bool,
 ) -> int:
-    r"""
-    Hold the model of connection tracking against what a Linux kernel does with the same segments.
+    """
+    Hold the model against what a Linux kernel or Open vSwitch does with the same packets.
 
-    FILE is a recording, .jsonl or .jsonl.gz, one sequence of segments on a line with what the kernel made
-    of each: verdict, direction, delivery, entry, translated addresses, the kernel's own words.
+    conntrack: FILE is a recording, .jsonl or .jsonl.gz, one sequence of segments on a line with what the
+    kernel made of each: verdict, direction, delivery, entry, translated addresses, the kernel's own words.
+
+    openflow: FILE holds packets that `ofproto/trace` followed, with the flows of the switch. Compared are the
+    copies that go out, the packet at the end, and the flow of each table.
 
     \b
       bothways conform conntrack FILE.jsonl.gz
       sudo bothways conform conntrack --live --count 20000 --record fresh.jsonl.gz
+      bothways conform openflow TRACES.json.gz
+      sudo bothways conform openflow --live --count 20000
 
-    With --live the running kernel is asked, with fresh random sequences or with those of FILE. It happens in
-    network namespaces that are made for it and removed afterwards; nothing else on the machine is touched.
+    With --live the running kernel is asked, with fresh random sequences or with those of FILE; for openflow a
+    private Open vSwitch, with random pipelines and packets. It happens in network namespaces that are made
+    for it and removed afterwards; nothing else on the machine is touched.
 
-    Exit 0 only if nothing disagrees, 1 if something does, 4 if it could not run.
-    """
-    del subject
+    Exit 0 only if nothing disagrees, 1 if something does, 4 if it could not run. What the model does not know
+    is counted by itself, and is a disagreement only with --strict.
+    """  # noqa: D301 (click wants the control character)
     if file is None and not live:
         raise CommandError(
-            "a recording is expected, or --live", "`bothways conform conntrack --live`", ExitCode.WRONG_USAGE
+            "a recording is expected, or --live", f"`bothways conform {subject} --live`", ExitCode.WRONG_USAGE
         )
     if record is not None and not live:
         raise CommandError("--record keeps what --live asks", "add --live", ExitCode.WRONG_USAGE)
+    if subject == "openflow":
+        # what the other subject does not need
+        from bothways.cli.conform_openflow import (  # noqa: PLC0415
+            DISAGREEMENTS,
+            OpenflowWishes,
+            conform_openflow,
+        )
+
+        if file is not None and live:
+            raise CommandError(
+                "openflow takes FILE or --live, not both", "leave one of them out", ExitCode.WRONG_USAGE
+            )
+        wishes = OpenflowWishes(
+            file, pipelines, show, strict, as_json, count, seed, record, shrunk or DISAGREEMENTS
+        )
+        return conform_openflow(wishes)
     try:
         outcome = (
-            _live(file, count, seed, record, show) if live else replay(_read(file), kernel=kernel, keep=show)
+            _live(file, count, seed, record, show, hz)
+            if live
+            else replay(_read(file), kernel=kernel, keep=show, ticks=hz)
         )
     except RecordingError as error:
         raise CommandError(str(error), "one JSON object is expected on each line") from error
@@ -92,7 +144,9 @@ def _read(file: Path | None) -> Iterator[Case]:
         yield from read_recording(file)
 
 
-def _live(file: Path | None, count: int, seed: int | None, record: Path | None, show: int) -> Conformance:
+def _live(
+    file: Path | None, count: int, seed: int | None, record: Path | None, show: int, hz: int
+) -> Conformance:
     from bothways.conform.generation import fresh_cases  # noqa: PLC0415 (sockets are loaded only to be used)
     from bothways.conform.live import CannotAskError, asked  # noqa: PLC0415
 
@@ -103,7 +157,7 @@ def _live(file: Path | None, count: int, seed: int | None, record: Path | None, 
     cases = fresh_cases(seed or 0, count) if file is None else _read(file)
     try:
         with asked(cases) as answered:
-            return replay(_kept(answered, record), kernel=release, keep=show)
+            return replay(_kept(answered, record), kernel=release, keep=show, ticks=hz)
     except CannotAskError as error:
         raise CommandError(str(error), error.hint) from error
 

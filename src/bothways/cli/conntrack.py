@@ -37,11 +37,24 @@ _RELEASE: Final = re.compile(r"\d{1,3}\.\d{1,4}")
     help="nf_conntrack_tcp_ignore_invalid_rst: a RST that is too old is not refused.",
 )
 @click.option(
+    "--be-liberal",
+    type=click.IntRange(0, 1),
+    default=0,
+    show_default=True,
+    help="nf_conntrack_tcp_be_liberal: what is outside the window is taken all the same.",
+)
+@click.option(
     "--kernel", metavar="RELEASE", help="Behave as this release does, such as 5.4; the newest if left out."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print bothways/conntrack/1 instead of text.")
 def command(
-    segments: tuple[str, ...], loose: int, ignore_invalid_rst: int, kernel: str | None, *, as_json: bool
+    segments: tuple[str, ...],
+    loose: int,
+    ignore_invalid_rst: int,
+    be_liberal: int,
+    kernel: str | None,
+    *,
+    as_json: bool,
 ) -> int:
     """
     Step Linux' TCP connection tracker by hand.
@@ -51,8 +64,8 @@ def command(
     pass the tracker: 'S> (S.<) .>' is a reply that bypasses it. `+10` lets ten seconds pass.
 
     For each segment: the entry's state before and after, the ctstate, the cell of the state table, the
-    reason, and what the kernel logs. Windows are not tracked, so nf_conntrack_tcp_be_liberal would change
-    nothing here.
+    reason, and what the kernel logs. Both ends number their bytes, acknowledge all that they got, and give a
+    window of 64,240 bytes without scaling; a segment lies outside a window where the tracker missed others.
     """
     text = " ".join(segments)
     if kernel is not None and _RELEASE.search(kernel) is None:
@@ -65,6 +78,7 @@ def command(
     sysctls = {
         "nf_conntrack_tcp_loose": loose,
         "nf_conntrack_tcp_ignore_invalid_rst": ignore_invalid_rst,
+        "nf_conntrack_tcp_be_liberal": be_liberal,
     }
     steps = step_by_hand(written, sysctls=sysctls, kernel=kernel)
     name = variant_of(kernel).name

@@ -43,7 +43,7 @@ def command(
     as_json: bool,
     problems: bool,
 ) -> int:
-    r"""
+    """
     Walk a connection of BUNDLE before and after a change. Nothing is changed on any host.
 
     CHANGE is a command as you would type it: ip, iptables, nft, sysctl, conntrack, ovs-ofctl or ovs-vsctl.
@@ -57,7 +57,7 @@ def command(
     works: it works as recorded, and no other choice of the network gets worse. fails: it fails as recorded.
     depends: it works as recorded, but another choice that worked before fails now. Exit 0 whatever the
     verdict: the walk was done.
-    """
+    """  # noqa: D301 (click wants the control character)
     paths, question = read_words(words)
     read = [_read(text) for text in changes]
     case = open_case(paths, taps, places)

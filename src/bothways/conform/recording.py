@@ -13,7 +13,8 @@ is not the true one).
 
 A result: ``verdict``, ``ctdir``, ``delivery`` (forwarded, local, none), ``answered`` (the RST of the
 router's own stack), ``src`` and ``dst`` behind NAT, ``state`` (null without an entry), ``orig``, ``status``,
-``timeout`` in seconds, ``events``, ``log`` (the kernel's words).
+``timeout`` in seconds, ``events``, ``log`` (the kernel's words), ``wscale`` and ``tcpflags`` of the original
+and the reply direction, left out where they are all zero or empty.
 """
 
 from __future__ import annotations
@@ -115,15 +116,16 @@ def _case(line: bytes, place: str) -> Case:
         segments, results = said["segments"], said["results"]
         if not segments or len(segments) != len(results):
             raise RecordingError(f"{place}: {len(segments)} segments, but {len(results)} results")
-        for index, segment in enumerate(segments):
-            if not _is_segment(segment):
-                raise RecordingError(f"{place}: segment {index} is damaged: {_shown(segment)}")
-        for index, result in enumerate(results):
-            if not _is_result(result):
-                raise RecordingError(f"{place}: result {index} is damaged: {_shown(result)}")
+        if not all(map(_is_segment, segments)):
+            index = list(map(_is_segment, segments)).index(False)
+            raise RecordingError(f"{place}: segment {index} is damaged: {_shown(segments[index])}")
+        if not all(map(_is_result, results)):
+            index = list(map(_is_result, results)).index(False)
+            raise RecordingError(f"{place}: result {index} is damaged: {_shown(results[index])}")
         sysctls = tuple(sorted(said.get("sysctl", {}).items()))
-        if not all(type(value) is int for _, value in sysctls):
-            raise RecordingError(f"{place}: a sysctl is no number: {_shown(said['sysctl'])}")
+        for _, value in sysctls:
+            if type(value) is not int:
+                raise RecordingError(f"{place}: a sysctl is no number: {_shown(said['sysctl'])}")
         return Case(
             str(said.get("id", place)),
             str(said.get("class", "")),
@@ -140,7 +142,7 @@ def _is_segment(said: Segment) -> bool:
     """Whether a segment can be put on a wire. Written as one expression: it runs once for every segment."""
     seq, ack, win, length = said["seq"], said["ack"], said["win"], said["len"]
     return (
-        said["dir"] in ("A", "B")
+        said["dir"] in _SENDERS
         and type(seq) is type(ack) is type(win) is type(length) is int
         and 0 <= seq < _WORD
         and 0 <= ack < _WORD
@@ -151,6 +153,7 @@ def _is_segment(said: Segment) -> bool:
     )
 
 
+_SENDERS: Final = ("A", "B")
 #: dir, flags, seq, ack, win, len: most segments have no more.
 _PLAIN: Final = 6
 

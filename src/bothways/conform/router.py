@@ -7,19 +7,20 @@ the destination is its own. What INPUT gets has no socket, so it is answered wit
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache, lru_cache
 from typing import Final
 
 from bothways.conform.recording import Case, Result, Segment
 from bothways.conform.segment import FLOATING, LETTERS, A, B, packet_of
+from bothways.facts.address import IPAddress
 from bothways.facts.choice import FirstOption
 from bothways.facts.dump import Dump
 from bothways.facts.iptables import AddressRange
-from bothways.facts.packet import Flag, Packet
+from bothways.facts.packet import Flag, Ip, Packet, Tcp, TcpOptions
 from bothways.facts.snapshot import Netns, Sysctl
 from bothways.facts.span import Span
 from bothways.model.linux.conntrack.entry import TrackedConnection, Tracking
+from bothways.model.linux.conntrack.settings import TICKS, Settings
 from bothways.model.linux.conntrack.table import ConntrackTable
 from bothways.model.linux.hook import Hook
 from bothways.model.linux.nat import NatTarget, translate
@@ -29,6 +30,7 @@ __all__ = ["ModelRouter"]
 _SECOND: Final = 1_000_000_000
 _WORD: Final = 1 << 32
 _PREFIX: Final = "nf_ct_proto_6: "
+_PREROUTING, _INPUT, _POSTROUTING = Hook.PREROUTING, Hook.INPUT, Hook.POSTROUTING
 _DNAT: Final = NatTarget("DNAT", (AddressRange(B, B),))
 _SNAT: Final = NatTarget("SNAT", (AddressRange(FLOATING, FLOATING),))
 
@@ -39,57 +41,66 @@ class ModelRouter:
 
     :param case: its settings count, not its results.
     :param kernel: release whose behaviour is wanted; None takes the newest.
+    :param ticks: of a second, in which that kernel's log counts time.
     """
 
-    def __init__(self, case: Case, *, kernel: str | None = None) -> None:
+    def __init__(self, case: Case, *, kernel: str | None = None, ticks: int = TICKS) -> None:
         self._nat = case.nat
-        self._table = ConntrackTable(_namespace(case.sysctls), oracle=_ORACLE, kernel=kernel)
+        netns, settings = _namespace(case.sysctls, ticks)
+        self._table = ConntrackTable(netns, oracle=_ORACLE, kernel=kernel, settings=settings)
         self._entry: TrackedConnection | None = None
+        self._originator = ""
+        self._status: set[str] = set()
+        self._listed: list[str] = []
         self._now_ns = 0  # a sequence is over before any time counts
 
     def receive(self, segment: Segment) -> Result:
         """Return what the recorder would write down for a segment."""
         one = packet_of(segment, nat=self._nat)
         tracking = self._table.track(one, self._now_ns)
-        told: Result = {"verdict": tracking.state.value, "delivery": "forwarded"}
+        told: Result = {"verdict": tracking.state, "delivery": "forwarded"}
         if tracking.way is not None:
-            told["ctdir"] = tracking.way.value
-        log = [tracking.log] if tracking.log else []
+            told["ctdir"] = tracking.way
+        log = tracking.log
         if self._nat:
-            self._pass_translated(tracking, one, told, log)
-        if self._table.confirm(tracking, self._now_ns) is not None:
+            log = self._pass_translated(tracking, one, told)
+        connection = tracking.connection
+        if (
+            connection is not None
+            and "CONFIRMED" not in connection.status
+            and self._table.confirm(tracking, self._now_ns) is not None
+        ):
             told["delivery"] = "none"
         if log:
-            told["log"] = [words.removeprefix(_PREFIX) for lines in log for words in lines.split("\n")]
+            told["log"] = [words.removeprefix(_PREFIX) for words in log.split("\n")]
         self._note(tracking, told)
         return told
 
-    def _pass_translated(self, tracking: Tracking, one: Packet, told: Result, log: list[str]) -> None:
-        one = self._translate(tracking, Hook.PREROUTING, one)
+    def _pass_translated(self, tracking: Tracking, one: Packet, told: Result) -> str:
+        """Pass the hooks that translate; return what the kernel prints for the packet and for its answer."""
+        one = self._translate(tracking, _PREROUTING, one)
         local = one.ip is not None and one.ip.dst == FLOATING
-        one = self._translate(tracking, Hook.INPUT if local else Hook.POSTROUTING, one)
+        one = self._translate(tracking, _INPUT if local else _POSTROUTING, one)
         if not local:
             if one.ip is not None:
-                told["src"], told["dst"] = str(one.ip.src), str(one.ip.dst)
-            return
+                told["src"], told["dst"] = _shown(one.ip.src), _shown(one.ip.dst)
+            return tracking.log
         told["delivery"] = "local"
         answer = _reset(one)
-        if answer is not None and answer.tcp is not None and answer.ip is not None:
-            told["answered"] = {
-                "src": str(answer.ip.src),
-                "dst": str(answer.ip.dst),
-                "flags": "".join(letter for letter, flag in LETTERS.items() if answer.tcp.flags & flag),
-                "seq": answer.tcp.seq,
-                "ack": answer.tcp.ack,
-            }
-            words = self._table.track(answer, self._now_ns, hook=Hook.OUTPUT).log
-            if words:
-                log.append(words)
+        if answer is None or answer.tcp is None or answer.ip is None:
+            return tracking.log
+        told["answered"] = {
+            "src": _shown(answer.ip.src),
+            "dst": _shown(answer.ip.dst),
+            "flags": _letters(answer.tcp.flags),
+            "seq": answer.tcp.seq,
+            "ack": answer.tcp.ack,
+        }
+        words = self._table.track(answer, self._now_ns, hook=Hook.OUTPUT).log
+        return "\n".join(each for each in (tracking.log, words) if each)
 
     def _translate(self, tracking: Tracking, hook: Hook, one: Packet) -> Packet:
-        return translate(
-            tracking, hook, one, table=self._table, oracle=_ORACLE, rules=_RULES.get(hook, _no_rule)
-        ).packet
+        return translate(tracking, hook, one, table=self._table, oracle=_ORACLE, rules=_RULES[hook]).packet
 
     def _note(self, tracking: Tracking, told: Result) -> None:
         """Tell the entry as it is now, and what became of the one before."""
@@ -97,21 +108,29 @@ class ModelRouter:
         now = tracking.connection or before
         if now is not None and ("DYING" in now.status or "CONFIRMED" not in now.status):
             now = None
-        events = []
-        if before is not None and now is not before:
-            events.append("destroy")
-        if now is not None and now is not before:
-            events.append("new")
-        if events:
-            told["events"] = events
-        self._entry = now
+        if now is not before:
+            told["events"] = [
+                event for event, entry in (("destroy", before), ("new", now)) if entry is not None
+            ]
+            self._entry = now
+            self._originator = "A" if now is not None and now.original.src == A else "B"
         if now is None or now.tcp is None:
             told["state"] = None
             return
-        told["state"] = now.tcp.state.value
-        told["status"] = _listed(frozenset(now.status))
-        told["orig"] = "A" if now.original.src == A else "B"
-        told["timeout"] = None if now.expires_ns is None else (now.expires_ns - self._now_ns) // _SECOND
+        memory, expires_ns = now.tcp, now.expires_ns
+        told["state"] = memory.state
+        if self._status != now.status:
+            self._status = now.status.copy()
+            self._listed = _listed(frozenset(self._status))
+        told["status"] = self._listed
+        told["orig"] = self._originator
+        told["timeout"] = None if expires_ns is None else (expires_ns - self._now_ns) // _SECOND
+        original, reply = memory.original, memory.reply
+        if original.scale or reply.scale:
+            told["wscale"] = [original.scale, reply.scale]
+        flags = _listed_flags(memory.shown_flags)
+        if flags is not None:
+            told["tcpflags"] = flags
 
 
 def _dnat(one: Packet) -> NatTarget | None:
@@ -127,23 +146,39 @@ def _no_rule(one: Packet) -> None:
 
 
 #: What stands in the recorder's nat table.
-_RULES: Final = {Hook.PREROUTING: _dnat, Hook.POSTROUTING: _snat}
+_RULES: Final = {Hook.PREROUTING: _dnat, Hook.INPUT: _no_rule, Hook.POSTROUTING: _snat}
 
 
 def _reset(one: Packet) -> Packet | None:
     """The RST of a stack without a socket, RFC 9293 section 3.10.7.1; RST and damage are not answered."""
-    tcp, source, destination = one.tcp, one.source, one.destination
-    if tcp is None or source is None or destination is None or tcp.flags & Flag.RST:
+    ip, tcp = one.ip, one.tcp
+    if ip is None or tcp is None or tcp.checksum_ok is False or tcp.header_ok is False:
         return None
-    if tcp.checksum_ok is False or tcp.header_ok is False:
+    flags = int(tcp.flags)
+    if flags & Flag.RST.value:
         return None
-    if tcp.flags & Flag.ACK:
-        answer = replace(tcp, flags=Flag.RST, seq=tcp.ack, ack=0)
-    else:
-        taken = (tcp.length or 0) + bool(tcp.flags & Flag.SYN) + bool(tcp.flags & Flag.FIN)
-        answer = replace(tcp, flags=Flag.RST | Flag.ACK, seq=0, ack=((tcp.seq or 0) + taken) % _WORD)
-    bare = replace(one, tcp=replace(answer, length=0, checksum_ok=True))
-    return bare.with_source(destination).with_destination(source)
+    answered = flags & Flag.ACK.value
+    taken = (tcp.length or 0) + (flags >> 1 & 1) + (flags & 1)
+    answer = Tcp(
+        tcp.dport,
+        tcp.sport,
+        _RST if answered else _RST_ACK,
+        tcp.ack if answered else 0,
+        0 if answered else ((tcp.seq or 0) + taken) % _WORD,
+        window=0,
+        length=0,
+        options=TcpOptions(size=0),
+        checksum_ok=True,
+    )
+    return Packet(one.ethernet, Ip(ip.dst, ip.src, ip.protocol), None, answer)
+
+
+_RST, _RST_ACK = Flag.RST, Flag.RST | Flag.ACK
+
+
+@cache
+def _letters(flags: Flag) -> str:
+    return "".join(letter for letter, flag in LETTERS.items() if flags & flag)
 
 
 #: Order in which a recording lists status bits: that of the kernel's numbers.
@@ -151,15 +186,26 @@ _BITS: Final = ("SEEN_REPLY", "ASSURED", "CONFIRMED", "SRC_NAT", "DST_NAT", "SRC
 
 
 @cache
+def _listed_flags(sides: tuple[tuple[str, ...], tuple[str, ...]]) -> list[list[str]] | None:
+    return [list(side) for side in sides] if any(sides) else None
+
+
+@cache
 def _listed(status: frozenset[str]) -> list[str]:
     return [bit for bit in _BITS if bit in status] + sorted(status.difference(_BITS))
 
 
+@lru_cache(maxsize=64)
+def _shown(one: IPAddress) -> str:
+    return str(one)
+
+
 @lru_cache(maxsize=256)
-def _namespace(sysctls: tuple[tuple[str, int], ...]) -> Netns:
+def _namespace(sysctls: tuple[tuple[str, int], ...], ticks: int) -> tuple[Netns, Settings]:
     span = Span("sysctl")
     rows = tuple(Sysctl(f"net.netfilter.{name}", str(value), span) for name, value in sysctls)
-    return Netns("router", "root", sysctls=Dump(rows, "sysctl"))
+    netns = Netns("router", "root", sysctls=Dump(rows, "sysctl"))
+    return netns, Settings(netns, _ORACLE, ticks=ticks)
 
 
 _ORACLE: Final = FirstOption()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import replace
-from functools import cache, lru_cache
+from functools import cache
 from typing import Final
 
 from bothways.capture.layers import Layers
@@ -50,30 +50,34 @@ _WRONG: Final = 0x1234  # what a bad checksum differs by
 
 
 def packet_of(segment: Segment, *, nat: bool) -> Packet:
-    """Return the packet of a segment between A:1025 and B:22."""
+    """
+    Return the packet of a segment between A:1025 and B:22.
+
+    The acknowledgement is the field itself, ACK or not: the kernel looks at it for a RST.
+    """
+    options, sound = _NO_OPTIONS, True
+    if len(segment) > _PLAIN:
+        if _long_way(segment):
+            return _read_back(segment, nat=nat)
+        sound = not segment.get("badcsum")
+        if "opts" in segment:
+            options = _options(segment)
     forth = segment["dir"] == "A"
-    if len(segment) > _PLAIN and _long_way(segment):
-        return _read_back(segment, nat=nat)
-    numbers = (segment["seq"], segment["ack"], segment["win"], segment["len"])
-    options = _options(segment) if "opts" in segment else _NO_OPTIONS
-    sound = "badcsum" not in segment or not segment["badcsum"]
-    return _built((forth, nat), segment["flags"], numbers, options, sound)
-
-
-@lru_cache(maxsize=8192)  # recordings have the same segments over and over
-def _built(
-    road: tuple[bool, bool],
-    letters: str,
-    numbers: tuple[int, int, int, int],
-    options: TcpOptions,
-    sound: bool,  # noqa: FBT001 (a key)
-) -> Packet:
-    flags = _flags(letters)
-    seq, ack, window, length = numbers
-    ports = (SPORT, DPORT) if road[0] else (DPORT, SPORT)
-    # the field itself, ACK or not: the kernel looks at it for a RST
-    tcp = Tcp(*ports, flags, seq, ack, window, length, options, checksum_ok=sound, header_ok=True)
-    return Packet(_ETHERNET, _IP[road], None, tcp)
+    sport, dport = (SPORT, DPORT) if forth else (DPORT, SPORT)
+    tcp = Tcp(
+        sport,
+        dport,
+        _flags(segment["flags"]),
+        segment["seq"],
+        segment["ack"],
+        segment["win"],
+        segment["len"],
+        options,
+        False,  # noqa: FBT003 (by place, as it is quicker: the numbers are absolute)
+        sound,
+        True,  # noqa: FBT003 (by place: the header is sound)
+    )
+    return Packet(_ETHERNET, _IP[forth, nat], None, tcp)
 
 
 _PLAIN: Final = 6

@@ -181,7 +181,7 @@ def _end(sent: Trajectory) -> int | None:
 
 
 def _numbers(answers: Iterable[Trajectory]) -> list[int]:
-    return [tcp.ack for t in answers for tcp in _tcp(t)[:1] if tcp.ack is not None]
+    return [tcp.ack for t in answers for tcp in _tcp(t)[:1] if tcp.ack is not None and tcp.flags & Flag.ACK]
 
 
 def _tcp(trajectory: Trajectory) -> list[Tcp]:

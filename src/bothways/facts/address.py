@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, NewType
 
+from bothways.facts.quick import quick
+
 __all__ = [
     "BROADCAST",
     "UNKNOWN_MAC",
@@ -82,6 +84,7 @@ def network(text: str) -> IPNetwork:
     return ip_network(text, strict=False)
 
 
+@quick
 @dataclass(frozen=True, slots=True, order=True)
 class Endpoint:
     """One end of a connection: address and port (None for ICMP or any)."""

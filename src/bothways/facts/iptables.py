@@ -17,13 +17,15 @@ class AddressRange:
     Addresses and ports that a NAT target may choose from, or that ``iprange`` admits.
 
     *low* to *high* and *port_low* to *port_high*, both ends included; a single address or port
-    is a range of one. None = the target leaves the address or the port to the packet.
+    is a range of one. None = the target leaves the address or the port to the packet. *port_base* is the
+    port that becomes *port_low* where the range is shifted (``1000-1999/5000``), None where it is not.
     """
 
     low: IPAddress | None = None
     high: IPAddress | None = None
     port_low: int | None = None
     port_high: int | None = None
+    port_base: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,12 @@ incident's abbreviated lines have no ``seq``) is None, which is not zero.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import IntEnum, IntFlag
 from typing import Final
 
 from bothways.facts.address import UNKNOWN_MAC, Endpoint, IPAddress, Mac
+from bothways.facts.quick import quick
 
 __all__ = [
     "ARP",
@@ -105,6 +106,7 @@ class Arp:
     tpa: IPAddress
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Ip:
     """IPv4 or IPv6 header. *offset* is the fragment offset in bytes; *more* = more fragments."""
@@ -120,12 +122,14 @@ class Ip:
     offset: int = 0
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class TcpOptions:
     """
     The options that matter to trackers and stacks; None = not present or not known.
 
-    *size* is how many bytes all options take in the header; None = not known.
+    *size* is how many bytes all options take in the header; None = not known. It says how much the evidence
+    shows, not what the packet is: two packets are the same without it.
     """
 
     mss: int | None = None
@@ -133,9 +137,10 @@ class TcpOptions:
     sack_ok: bool = False
     timestamp: tuple[int, int] | None = None
     sack: tuple[tuple[int, int], ...] = ()
-    size: int | None = None
+    size: int | None = field(default=None, compare=False)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Tcp:
     """
@@ -143,7 +148,9 @@ class Tcp:
 
     *seq* and *ack* are absolute 32-bit numbers, None where the text does not show them or
     shows them relative (then *relative* is True and they count from the first packet).
-    *header_ok* is False if its data offset is below 20 bytes or past its end; None = not known.
+    Without the flag ACK *ack* is None, or what stands in the field of a RST: trackers look at it.
+    *header_ok* is False if its data offset is below 20 bytes or past its end; None = not known. It does not
+    count when two packets are compared.
     """
 
     sport: int
@@ -156,7 +163,7 @@ class Tcp:
     options: TcpOptions = TcpOptions()
     relative: bool = False
     checksum_ok: bool | None = None
-    header_ok: bool | None = None
+    header_ok: bool | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +196,7 @@ class Tunnel:
     dst: IPAddress | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Packet:
     """
@@ -238,21 +246,19 @@ class Packet:
         return self if self.ip is None else replace(self, ip=replace(self.ip, ttl=ttl))
 
     def _readdress(self, end: Endpoint, *, sending: bool) -> Packet:
-        if self.ip is None:
+        """Built field by field, as ``replace`` takes four times as long; each translated packet comes by."""
+        ip, tcp, udp = self.ip, self.tcp, self.udp
+        if ip is None:
             return self
-        ip = replace(self.ip, src=end.address) if sending else replace(self.ip, dst=end.address)
-        packet = replace(self, ip=ip)
-        if end.port is None:
-            return packet
-        if packet.tcp is not None:
-            tcp = packet.tcp
-            tcp = replace(tcp, sport=end.port) if sending else replace(tcp, dport=end.port)
-            return replace(packet, tcp=tcp)
-        if packet.udp is not None:
-            udp = packet.udp
+        if end.address == (ip.src if sending else ip.dst) and end.port in (None, self._port(sending=sending)):
+            return self
+        src, dst = (end.address, ip.dst) if sending else (ip.src, end.address)
+        ip = Ip(src, dst, ip.protocol, ip.ttl, ip.id, ip.tos, ip.df, ip.more, ip.offset)
+        if tcp is not None and end.port is not None:
+            tcp = _with_port(tcp, end.port, sending=sending)
+        elif udp is not None and end.port is not None:
             udp = replace(udp, sport=end.port) if sending else replace(udp, dport=end.port)
-            return replace(packet, udp=udp)
-        return packet
+        return Packet(self.ethernet, ip, self.arp, tcp, udp, self.icmp, self.length)
 
     def __str__(self) -> str:
         """In tcpdump's words, without time: ``IP a.1 > b.2: Flags [S]``."""
@@ -272,6 +278,13 @@ class Packet:
         if self.icmp is not None:
             return f"{ends} ICMP type {self.icmp.type} code {self.icmp.code}"
         return f"{ends} protocol {self.ip.protocol}"
+
+
+def _with_port(tcp: Tcp, port: int, *, sending: bool) -> Tcp:
+    """One port changed; most translations keep it."""
+    if port == (tcp.sport if sending else tcp.dport):
+        return tcp
+    return replace(tcp, sport=port) if sending else replace(tcp, dport=port)
 
 
 def _dotted(end: Endpoint | None) -> str:

@@ -18,11 +18,15 @@ from capture_samples import (
     udp,
 )
 
-from bothways.capture.layers import Refused
+from bothways.capture.layers import Layers, Refused
 from bothways.capture.link_layer import decode_ethernet
-from bothways.capture.transport_layer import quoted_tcp, tcp_options
-from bothways.facts.packet import ICMP, ICMP6, UDP, Flag, Icmp, Tcp, TcpOptions, Udp
+from bothways.capture.transport_layer import decode_transport, quoted_tcp, tcp_options
+from bothways.facts.address import address
+from bothways.facts.packet import ICMP, ICMP6, TCP, UDP, Flag, Icmp, Ip, Packet, Tcp, TcpOptions, Udp
 from bothways.facts.span import Kind
+from bothways.model.linux.conntrack.tcp_window import numbered
+
+A4, B4 = address("192.0.2.1"), address("192.0.2.2")
 
 
 def segment(body: bytes) -> Tcp:
@@ -47,6 +51,33 @@ def test_a_segment() -> None:
 def test_an_acknowledgement_counts_only_under_its_flag() -> None:
     assert segment(tcp(flags=0x02, ack=99)).ack is None
     assert segment(tcp(flags=0x12, ack=0)).ack == 0
+
+
+def test_the_field_of_a_reset_is_kept_without_the_flag() -> None:
+    """The tracker holds it against a SYN that it let through; most stacks leave it zero."""
+    assert segment(tcp(flags=0x04, ack=99)).ack == 99
+    assert segment(tcp(flags=0x04, ack=0)).ack is None
+    assert "ack" not in str(Packet(ip=Ip(A4, B4, TCP), tcp=segment(tcp(flags=0x04, ack=99))))
+
+
+@pytest.mark.parametrize(
+    ("options", "size"), [(b"", 0), (b"\1\1\1\1", 4), (OPTIONS, len(OPTIONS)), (b"\x1e\4ab", 4)]
+)
+def test_how_much_of_the_header_the_options_take(options: bytes, size: int) -> None:
+    one = segment(tcp(flags=0x02, options=options))
+    assert one.options.size == size
+    assert one.header_ok is True
+    assert numbered(one)
+
+
+def test_options_that_the_capture_cut_are_not_known() -> None:
+    ip = Ip(A4, B4, TCP)
+    whole = tcp(flags=0x02, options=OPTIONS)
+    cut = decode_transport(Layers(Packet(ip=ip), whole[:25], len(whole)))
+    assert isinstance(cut, Layers)
+    assert cut.packet.tcp is not None
+    assert (cut.packet.tcp.options, cut.packet.tcp.options.size) == (TcpOptions(), None)
+    assert not numbered(cut.packet.tcp)
 
 
 @pytest.mark.parametrize("octet", [0x00, 0x01, 0x02, 0x04, 0x29, 0x40, 0xC2, 0xFF])

@@ -96,7 +96,8 @@ def test_the_schema_is_strict_and_knows_every_field() -> None:
     [
         ((), 2, "missing argument"),
         (("conntrack",), 2, "a recording is expected, or --live"),
-        (("openflow", "x"), 2, "is not"),
+        (("iptables", "x"), 2, "is not one of"),
+        (("openflow", "x"), 4, "x: no such file"),
         (("conntrack", "x", "--record", "y"), 2, "--record keeps what --live asks"),
         (("conntrack", "--live", "--count", "0"), 2, "--count"),
         (("conntrack", "no-such-file"), 4, "no-such-file: no such file"),

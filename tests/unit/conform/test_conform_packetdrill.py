@@ -132,6 +132,35 @@ def test_what_a_script_is_about_is_refused_or_not(script: str, family: str) -> N
     assert entry is not None
 
 
+#: Words of a script's ``conntrack -L … | grep``: states, and what stands in brackets.
+WORDS = re.compile(r"[A-Z][A-Z_]+")
+#: script -> how many of its asserted listings lie before the end of the capture, and how many there are.
+ASSERTED = {"inexact_rst": (1, 2), "rst_invalid": (5, 6), "syn_challenge_ack": (2, 2), "synack_old": (3, 3)}
+
+
+@pytest.mark.parametrize("family", ["ipv4", "ipv6"])
+@pytest.mark.parametrize("script", ASSERTED)
+def test_what_a_script_asserts_of_the_table_comes_in_its_order(script: str, family: str) -> None:
+    run = runs()[script, family]
+    wanted = [set(WORDS.findall(each.partition("8080")[2])) for each in run["asserts"] if "-L" in each]
+    shown = iter(listings(packets(run)))
+    met = sum(any(words <= listing for listing in shown) for words in wanted)
+
+    assert (met, len(wanted)) == ASSERTED[script]
+
+
+def listings(seen: tuple[Sighting, ...]) -> list[set[str]]:
+    """State and brackets of the entry, as ``conntrack -L`` shows them after each packet."""
+    table = ConntrackTable(Netns("host", "root"), oracle=FirstOption(), kernel="6.18")
+    told = []
+    for each in seen:
+        assert each.direction is not None
+        now_ns = each.time_ns - seen[0].time_ns
+        table.confirm(table.track(each.packet, now_ns, hook=HOOKS[each.direction][1]), now_ns)
+        told += [{entry.state or "", *entry.status} for entry in table.entries()]
+    return told
+
+
 def test_some_captures_are_whole() -> None:
     whole = [key for key, run in runs().items() if len(packets(run)) == counters(run).total()]
 

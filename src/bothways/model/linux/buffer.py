@@ -22,6 +22,9 @@ class Buffer:
     :param tracking: what conntrack found, None before it was asked.
     :param untracked: True once a rule said NOTRACK.
     :param zone: the conntrack zone that a rule put it into.
+    :param packet_type: ``host``, ``other``, ``broadcast``, ``multicast`` (``skb->pkt_type``) where a bridge
+        looked at the frame; "" elsewhere.
+    :param bridge: the bridge that the frame is in, "" elsewhere.
     :param next_hop: the neighbour that it goes to, None before it is routed.
     """
 
@@ -33,6 +36,8 @@ class Buffer:
     untracked: bool = False
     zone: int = 0
     next_hop: IPAddress | None = None
+    packet_type: str = ""
+    bridge: str = ""
 
     @property
     def mine(self) -> bool:

@@ -36,12 +36,25 @@ class Internet:
 
     layer: Layer
 
-    def receive(self, device: str, packet: Packet, account: Account, now_ns: int) -> None:
-        """Take a packet that came in at a device."""
+    def receive(
+        self, device: str, packet: Packet, account: Account, now_ns: int, bridged: Buffer | None = None
+    ) -> None:
+        """
+        Take a packet that came in at a device.
+
+        :param bridged: what a bridge carried along with it: its marks stay.
+        """
         if not self._walked(packet, device, account):
             return
         account.note(device, "ip_rcv", Did.RECEIVED, packet, f"comes in at {device}")
-        _Pass(self.layer, account, now_ns).come_in(Buffer(packet, device_in=device))
+        buffer = Buffer(packet, device_in=device)
+        if bridged is not None:
+            buffer.mark, buffer.untracked = bridged.mark, bridged.untracked
+            if bridged.packet_type == "other":
+                why = "the frame came to another station's MAC, and no rule says that it is for this host"
+                account.note(device, "ip_rcv_core", Did.DROPPED, packet, why)
+                return
+        _Pass(self.layer, account, now_ns).come_in(buffer)
 
     def send(self, packet: Packet, account: Account, now_ns: int) -> None:
         """Send a packet that a socket of this namespace made."""

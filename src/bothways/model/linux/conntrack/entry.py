@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from bothways.facts.conntrack import Entry, Tuple
 from bothways.facts.span import Span
@@ -28,6 +28,7 @@ _SHOWN: Final = frozenset({"ASSURED", "OFFLOAD", "HW_OFFLOAD"})
 #: States that a connection enters by a FIN, after which a SYN may open it anew.
 _AFTER_FIN: Final = frozenset({TcpState.FIN_WAIT, TcpState.CLOSE_WAIT, TcpState.LAST_ACK, TcpState.TIME_WAIT})
 _TCP: Final = 6
+_ORIGINAL: Final = Way.ORIGINAL
 
 
 class CtState(StrEnum):
@@ -54,6 +55,7 @@ class TrackedConnection:
     :param evidence: the line of the dump that it was read from; nothing if it was made by a walk.
     :param bindings: the NAT rules that translate it: of the source under ``SRC_NAT``, of the destination
         under ``DST_NAT``.
+    :param masqueraded_at: the device whose address MASQUERADE gave it, "" without such a rule.
     """
 
     original: Tuple
@@ -67,24 +69,23 @@ class TrackedConnection:
     limit: str = ""
     stream_ns: int = 0
     bindings: dict[str, tuple[Span, ...]] = field(default_factory=dict)
+    masqueraded_at: str = ""
 
     def tuple_of(self, way: Way) -> Tuple:
         """The tuple of one direction."""
-        return self.original if way is Way.ORIGINAL else self.reply
+        return self.original if way is _ORIGINAL else self.reply
 
     def __str__(self) -> str:
         """``192.0.2.1:1024 > 192.0.2.2:22``, as the originator names it."""
         return str(self.original)
 
 
-@dataclass(frozen=True, slots=True)
-class Tracking:
+class Tracking(NamedTuple):
     """
     What ``nf_conntrack_in`` found for one packet.
 
     :param way: None without a connection.
     :param why: sentence for the user; for INVALID that of the cell that refused.
-    :param cell: ``SYN_SENT/original/ACK`` for TCP, else "".
     :param evidence: the line of the dump that the connection was read from.
     :param log: what the kernel prints for it with ``nf_conntrack_log_invalid`` on, "" if nothing.
     :param refused_by: for INVALID: the entry that the packet met and that did not take it.
@@ -95,10 +96,14 @@ class Tracking:
     connection: TrackedConnection | None
     judgement: Judgement | None
     why: str
-    cell: str = ""
     evidence: tuple[Span, ...] = ()
     log: str = ""
     refused_by: TrackedConnection | None = None
+
+    @property
+    def cell(self) -> str:
+        """``SYN_SENT/original/ACK`` for TCP, else ""."""
+        return "" if self.judgement is None else self.judgement.cell
 
 
 def seeded(entry: Entry, now_ns: int = 0) -> TrackedConnection:
@@ -106,8 +111,8 @@ def seeded(entry: Entry, now_ns: int = 0) -> TrackedConnection:
     The connection that a line of ``conntrack -L`` shows.
 
     Its time runs from *now_ns* on. What a line cannot show is left open: windows and sequence numbers,
-    and what was seen last. A TCP line without a state is taken as ESTABLISHED. Translations are read
-    from the tuples.
+    and what was seen last. A TCP line without a state is taken as ESTABLISHED; the state NONE has an entry
+    that somebody made by hand (``conntrack -I``). Translations are read from the tuples.
     """
     status = {"CONFIRMED", "SRC_NAT_DONE", "DST_NAT_DONE"} | (entry.status & _SHOWN)
     if "UNREPLIED" not in entry.status:
@@ -131,7 +136,7 @@ def seeded(entry: Entry, now_ns: int = 0) -> TrackedConnection:
 
 
 def _memory(entry: Entry) -> TcpMemory:
-    states = {state.value: state for state in TcpState if state is not TcpState.NONE}
+    states = {state.value: state for state in TcpState}
     state = states.get(entry.state or "", TcpState.ESTABLISHED)
     return TcpMemory(
         state,

@@ -6,7 +6,7 @@ What the dump does not hold is taken at Linux' default, and said to be when it d
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -17,7 +17,7 @@ from bothways.model.linux.conntrack.tcp_memory import TcpSettings
 from bothways.model.linux.conntrack.timeouts import DEFAULTS
 from bothways.model.linux.settings import command
 
-__all__ = ["NAMES", "Settings"]
+__all__ = ["NAMES", "TICKS", "Settings"]
 
 _PREFIX: Final = "net.netfilter."
 _SWITCHES: Final[Mapping[str, int]] = MappingProxyType(
@@ -29,15 +29,21 @@ _SWITCHES: Final[Mapping[str, int]] = MappingProxyType(
         "nf_conntrack_tcp_max_retrans": 3,
     }
 )
+#: ``CONFIG_HZ`` of most distributions.
+TICKS: Final = 250
 #: Names that are known, without ``net.netfilter.``.
 NAMES: Final = frozenset({*DEFAULTS, *_SWITCHES})
 _DEFAULTS: Final = {**DEFAULTS, **_SWITCHES}
 
 
 class Settings:
-    """Values by the sysctl's name without ``net.netfilter.``; only names of the tables are known."""
+    """
+    Values by the sysctl's name without ``net.netfilter.``; only names of the tables are known.
 
-    def __init__(self, netns: Netns, oracle: Oracle) -> None:
+    :param ticks: of a second, in which the kernel's log counts time (``CONFIG_HZ``); no dump shows it.
+    """
+
+    def __init__(self, netns: Netns, oracle: Oracle, *, ticks: int = TICKS) -> None:
         self._oracle = oracle
         self._netns = netns
         self._values = _DEFAULTS.copy()
@@ -46,16 +52,16 @@ class Settings:
             name = row.name.replace("/", ".").removeprefix(_PREFIX)
             if name in NAMES and row.value.strip().isdecimal():
                 self._values[name], self._read[name] = int(row.value), row.span
+        self.ticks = ticks
+        #: The value in force, by name: what the dump says, else the default. A mapping's own method: it is
+        #: asked several times for each packet.
+        self.value: Callable[[str], int] = self._values.__getitem__
         #: What the judgement of a segment hangs on.
         self.tcp = TcpSettings(
             loose=bool(self.value("nf_conntrack_tcp_loose")),
             ignore_invalid_rst=bool(self.value("nf_conntrack_tcp_ignore_invalid_rst")),
             be_liberal=bool(self.value("nf_conntrack_tcp_be_liberal")),
         )
-
-    def value(self, name: str) -> int:
-        """The value in force: what the dump says, else the default."""
-        return self._values[name]
 
     def takes_for_granted(self, text: str, missing: str) -> None:
         """Say what no dump shows and a judgement rests on; *missing* is the command that would show it."""

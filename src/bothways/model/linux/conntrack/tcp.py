@@ -31,6 +31,7 @@ __all__ = [
     "Go",
     "Ignore",
     "Invalid",
+    "Row",
     "Segment",
     "TcpState",
     "cell_name",
@@ -87,6 +88,8 @@ class Invalid:
 
 
 Cell = Go | Ignore | Invalid
+#: State of the entry that meets a segment, direction, segment.
+Row = tuple[TcpState, Way, Segment]
 
 
 @cache
@@ -106,18 +109,24 @@ def cell_name(state: TcpState, way: Way, seg: Segment) -> str:
     return f"{state}/{way}/{seg}"
 
 
-def log_words(state: TcpState, way: Way, seg: Segment) -> tuple[str, str]:
+def log_words(state: TcpState, way: Way, seg: Segment, *, ignored: bool = False) -> tuple[str, str]:
     """
     What ``nf_conntrack_log_invalid`` prints for a cell that refuses or ignores: since 5.14, and before.
 
     Empty where that kernel prints nothing. The words before 4.16 begin with ``nf_ct_tcp:``.
+
+    :param ignored: the segment is ignored though the cell itself would have let it move the entry.
     """
     cell = CELLS[state, way, seg]
     if isinstance(cell, Go):
-        return "", ""
-    if state is TcpState.NONE:
+        return (_printed(state, way, seg, "ignored")[0], "") if ignored else ("", "")
+    if state is TcpState.NONE and way is Way.ORIGINAL:
         return "nf_ct_proto_6: invalid new", ""
-    verb = "ignored" if isinstance(cell, Ignore) else "invalid"
+    return _printed(state, way, seg, "ignored" if isinstance(cell, Ignore) else "invalid")
+
+
+@cache
+def _printed(state: TcpState, way: Way, seg: Segment, verb: str) -> tuple[str, str]:
     index, direction = list(Segment).index(seg), list(Way).index(way)
     old = "nf_ct_tcp: invalid state" if verb == "invalid" else "nf_ct_tcp: invalid packet ignored in state"
     return f"nf_ct_proto_6: packet (index {index}) in dir {direction} {verb}, state {state}", old
@@ -145,7 +154,7 @@ _CHALLENGE = Ignore("an ACK in place of the SYN/ACK, perhaps a challenge: left t
 _S, _W, _G = TcpState, Way, Segment
 
 # fmt: off
-CELLS: Final[Mapping[tuple[TcpState, Way, Segment], Cell]] = {
+CELLS: Final[Mapping[Row, Cell]] = {
     (_S.NONE,        _W.ORIGINAL, _G.SYN):    Go(_S.SYN_SENT),
     (_S.NONE,        _W.ORIGINAL, _G.SYNACK): _FIRST_SYNACK,
     (_S.NONE,        _W.ORIGINAL, _G.FIN):    _FIRST_FIN,

@@ -23,6 +23,7 @@ from bothways.model.linux.conntrack.tcp import (
     Go,
     Ignore,
     Invalid,
+    Row,
     Segment,
     TcpState,
     cell_name,
@@ -51,6 +52,20 @@ _POSSIBLE: Final = frozenset(
     }
 )
 _DECISIVE: Final = Flag.FIN | Flag.SYN | Flag.RST | Flag.ACK | Flag.URG
+# Names of the module are found ten times as quickly as members of an enum, and each segment comes by here.
+_NONE: Final = TcpState.NONE
+_SYN_SENT: Final = TcpState.SYN_SENT
+_SYN_RECV: Final = TcpState.SYN_RECV
+_ESTABLISHED: Final = TcpState.ESTABLISHED
+_FIN_WAIT: Final = TcpState.FIN_WAIT
+_LAST_ACK: Final = TcpState.LAST_ACK
+_TIME_WAIT: Final = TcpState.TIME_WAIT
+_CLOSE: Final = TcpState.CLOSE
+_SYN_SENT2: Final = TcpState.SYN_SENT2
+_ACK: Final = Segment.ACK
+_RST: Final = Segment.RST
+_REPLY: Final = Way.REPLY
+_WORD: Final = 0xFFFF_FFFF
 _ENDS: Final = frozenset({Segment.FIN, Segment.RST})
 _TO_SYN_SENT: Final = Go(TcpState.SYN_SENT)
 
@@ -68,7 +83,8 @@ class Judgement(NamedTuple):
     """
     One segment, judged.
 
-    :param before: state of the entry that met the segment, *after* the state it has now.
+    :param row: of the state table: state of the entry that met the segment, direction, segment.
+    :param after: state that it has now.
     :param why: for refused and ignored segments, the sentence for the user; else empty.
     :param log: what the kernel prints where ``nf_conntrack_log_invalid`` is on; *log_before_5_14* earlier.
     :param destroy: the entry goes at once.
@@ -79,9 +95,8 @@ class Judgement(NamedTuple):
     """
 
     ruling: Ruling
-    before: TcpState
+    row: Row
     after: TcpState
-    cell: str
     why: str = ""
     log: str = ""
     log_before_5_14: str = ""
@@ -89,6 +104,21 @@ class Judgement(NamedTuple):
     assured: bool = False
     answers: Segment | None = None
     windows_known: bool = True
+
+    @property
+    def before(self) -> TcpState:
+        """State of the entry that met the segment."""
+        return self.row[0]
+
+    @property
+    def cell(self) -> str:
+        """``SYN_SENT/original/ACK``."""
+        return cell_name(*self.row)
+
+
+_VALID: Final = Ruling.VALID
+#: Makes a named tuple of all its fields, in half the time: for what is made for each segment.
+_made: Final = tuple.__new__
 
 
 @cache
@@ -115,88 +145,89 @@ def judge(
     """
     Judge one segment and move *memory*.
 
-    :param way: ORIGINAL for a segment without an entry (state NONE).
+    :param way: ORIGINAL for a segment without an entry (state NONE). An entry in the state NONE, which
+        somebody made by hand, is one whose windows are lost.
     :param seen_reply: whether a segment of the other direction was valid before this one.
     """
     before, seg = memory.state, segment(tcp.flags)
-    cell = CELLS[before, way, seg]
-    name = cell_name(before, way, seg)
+    row = (before, way, seg)
+    cell = CELLS[row]
     if isinstance(cell, Invalid):
-        return Judgement(Ruling.INVALID, before, before, name, cell.why, *log_words(before, way, seg))
-    if before is TcpState.NONE:
-        if seg is Segment.ACK and not settings.loose:
-            return Judgement(Ruling.INVALID, before, before, name, _NOT_LOOSE)
+        return Judgement(Ruling.INVALID, row, before, cell.why, *log_words(before, way, seg))
+    if before is _NONE and not memory.lost:
+        if seg is _ACK and not settings.loose:
+            return Judgement(Ruling.INVALID, row, before, _NOT_LOOSE)
         open_windows(memory.original, memory.reply, tcp)
-    elif (before is TcpState.TIME_WAIT or before is TcpState.CLOSE) and cell == _TO_SYN_SENT:
+    elif (before is _TIME_WAIT or before is _CLOSE) and cell == _TO_SYN_SENT:
         if memory.reopens(way):
-            return Judgement(Ruling.REOPEN, before, TcpState.NONE, name)
+            return Judgement(Ruling.REOPEN, row, _NONE)
         cell = _TOO_EARLY
-    if isinstance(cell, Ignore) and not memory.in_step(way, tcp, seg):
+    if isinstance(cell, Go):
+        after = cell.state
+        if memory.simultaneous or after is _SYN_SENT2:
+            after = _simultaneous(memory, way, seg, after)
+    elif memory.in_step(way, tcp, seg):
+        memory.agree(way)
+        after = _SYN_RECV
+    else:
         memory.let_through(way, tcp, seg)
-        return Judgement(Ruling.IGNORED, before, before, name, cell.why, *_ignored_words(before, way, seg))
-    after = _destination(memory, way, seg, cell)
-    if before is TcpState.LAST_ACK and after is TcpState.TIME_WAIT and memory.challenged(way, seg):
+        return Judgement(Ruling.IGNORED, row, before, cell.why, *log_words(before, way, seg, ignored=True))
+    if before is _LAST_ACK and after is _TIME_WAIT and memory.challenged(way, seg):
         memory.expects_challenge = False
-        return Judgement(Ruling.IGNORED, before, before, name, _CHALLENGED, _LOG_CHALLENGE)
+        return Judgement(Ruling.IGNORED, row, before, _CHALLENGED, _LOG_CHALLENGE)
     checked = True
-    if seg is Segment.RST:
+    if seg is _RST:
         reset = reset_of(memory, way, tcp, settings, variant, seen_reply=seen_reply, assured=assured)
         if reset is Reset.STALE:
-            return Judgement(Ruling.INVALID, before, before, name, _STALE_RST, _LOG_STALE_RST)
+            return Judgement(Ruling.INVALID, row, before, _STALE_RST, _LOG_STALE_RST)
         checked = reset is not Reset.UNCHECKED
         after = before if reset is Reset.INEXACT else after
-    held = _held(memory, way, tcp, settings, variant, checked=checked, seen_reply=seen_reply, assured=assured)
-    if held is not None:
-        return held
-    return _moved(memory, way, seg, after, name, seen_reply=seen_reply, assured=assured)
+    return _taken(
+        memory, row, after, tcp, settings, variant, checked=checked, seen_reply=seen_reply, assured=assured
+    )
 
 
-def _destination(memory: TcpMemory, way: Way, seg: Segment, cell: Go | Ignore) -> TcpState:
-    """Where a segment leads, as far as its numbers let it."""
-    if isinstance(cell, Ignore):
-        memory.agree(way)
-        return TcpState.SYN_RECV
-    if cell.state is TcpState.SYN_SENT2:
+def _simultaneous(memory: TcpMemory, way: Way, seg: Segment, state: TcpState) -> TcpState:
+    """Where a segment leads if both sides sent a SYN; *state* is what the table says."""
+    if state is _SYN_SENT2:
         memory.simultaneous = True
-    elif cell.state is TcpState.SYN_RECV and seg is Segment.ACK and way is Way.REPLY and memory.simultaneous:
-        return TcpState.ESTABLISHED
-    return cell.state
+    elif state is _SYN_RECV and seg is _ACK and way is _REPLY:
+        return _ESTABLISHED
+    return state
 
 
-def _held(
-    memory: TcpMemory, way: Way, tcp: Tcp, settings: TcpSettings, variant: Variant,
-    *, checked: bool, seen_reply: bool, assured: bool,
-) -> Judgement | None:  # fmt: skip
-    """Hold a segment against the windows, if they are known; None if it may move the entry."""
-    if not memory.lost and numbered(tcp):
-        return _outside(memory, way, tcp, settings, variant, assured=assured) if checked else None
+def _unchecked(memory: TcpMemory, way: Way, tcp: Tcp, seg: Segment, *, seen_reply: bool) -> None:
+    """Take a segment whose numbers cannot be held against a window; the connection's are not known now."""
     memory.lost = True
     memory.acknowledge(way, tcp, seen_reply=seen_reply)
-    if segment(tcp.flags) is Segment.ACK:
+    if seg is Segment.ACK:
         memory.note_ack(tcp, way, end_of(tcp))
         memory.retransmissions = 0  # without a window, the same segment again need not be one
-    return None
 
 
-def _moved(
-    memory: TcpMemory, way: Way, seg: Segment, after: TcpState, name: str, *, seen_reply: bool, assured: bool
-) -> Judgement:
-    before = memory.state
+def _taken(  # noqa: PLR0913 (all that a judgement knows by then)
+    memory: TcpMemory, row: Row, after: TcpState, tcp: Tcp, settings: TcpSettings, variant: Variant,
+    *, checked: bool, seen_reply: bool, assured: bool,
+) -> Judgement:  # fmt: skip
+    """Hold a segment against the windows, if they are known, and let it move the entry to *after*."""
+    before, way, seg = row
+    if memory.lost or not numbered(tcp):
+        _unchecked(memory, way, tcp, seg, seen_reply=seen_reply)
+    elif checked:
+        outside = _outside(memory, row, tcp, settings, variant, assured=assured)
+        if outside is not None:
+            return outside
     memory.last, memory.last_way, memory.state = seg, way, after
-    if after is TcpState.FIN_WAIT and before is not after:
+    if after is _FIN_WAIT and before is not after:
         memory.sides(way)[0].closing = True
-    return Judgement(
-        Ruling.VALID,
-        before,
-        after,
-        name,
-        destroy=seg is Segment.RST and not seen_reply,
-        assured=seen_reply
+    destroyed = seg is _RST and not seen_reply
+    now_assured = (
+        seen_reply
         and not assured
-        and after is TcpState.ESTABLISHED
-        and (before is TcpState.SYN_RECV or before is TcpState.ESTABLISHED),
-        windows_known=not memory.lost,
+        and after is _ESTABLISHED
+        and (before is _SYN_RECV or before is _ESTABLISHED)
     )
+    return _made(Judgement, (_VALID, row, after, "", "", "", destroyed, now_assured, None, not memory.lost))
 
 
 _LOG_CHALLENGE: Final = "nf_ct_proto_6: challenge-ack ignored"
@@ -210,31 +241,25 @@ _STALE_RST: Final = "a RST whose sequence number is older than what the other si
 
 
 def _outside(
-    memory: TcpMemory,
-    way: Way,
-    tcp: Tcp,
-    settings: TcpSettings,
-    variant: Variant,
-    *,
-    assured: bool,
+    memory: TcpMemory, row: Row, tcp: Tcp, settings: TcpSettings, variant: Variant, *, assured: bool
 ) -> Judgement | None:
     """Hold a segment against the windows; None if it is taken."""
-    before = memory.state
+    before, way, seg = row
     sender, receiver = memory.sides(way)
+    syn_sent = before is _SYN_SENT
     found = check(
         sender,
         receiver,
         tcp,
-        reply=way is Way.REPLY,
-        opening=before is TcpState.SYN_SENT or before is TcpState.SYN_RECV,
-        syn_sent=before is TcpState.SYN_SENT,
+        reply=way is _REPLY,
+        opening=syn_sent or before is _SYN_RECV,
+        syn_sent=syn_sent,
         be_liberal=settings.be_liberal,
         variant=variant,
     )
-    seg = segment(tcp.flags)
     if found is None:
-        if seg is Segment.ACK:
-            memory.note_ack(tcp, way, end_of(tcp))
+        if seg is _ACK:
+            memory.note_ack(tcp, way, ((tcp.seq or 0) + (tcp.length or 0)) & _WORD)
         return None
     if found is TOLERATED:
         return None
@@ -245,14 +270,4 @@ def _outside(
         else:
             memory.last, memory.last_way = seg, way
     ruling = Ruling.INVALID if found.refused else Ruling.IGNORED
-    name = cell_name(before, way, seg)
-    return Judgement(ruling, before, before, name, found.why, found.log, found.log, answers=answers)
-
-
-def _ignored_words(state: TcpState, way: Way, seg: Segment) -> tuple[str, str]:
-    """Words for an ignored segment, also where the cell itself would have let it move the entry."""
-    new, old = log_words(state, way, seg)
-    if new:
-        return new, old
-    index, direction = list(Segment).index(seg), list(Way).index(way)
-    return f"nf_ct_proto_6: packet (index {index}) in dir {direction} ignored, state {state}", ""
+    return Judgement(ruling, row, before, found.why, found.log, found.log, answers=answers)

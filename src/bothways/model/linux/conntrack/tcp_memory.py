@@ -7,6 +7,7 @@ What the tracker remembers of one TCP connection (``struct ip_ct_tcp``), and the
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 
 from bothways.facts.packet import Tcp
 from bothways.facts.trajectory import Way
@@ -16,6 +17,7 @@ from bothways.model.linux.conntrack.tcp_window import Side, end_of, past
 __all__ = ["TcpMemory", "TcpSettings"]
 
 _ACK = 16
+_ORIGINAL = Way.ORIGINAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class TcpMemory:
     :param last: what the last segment was, and which *last_way* it went.
     :param last_end: where the last ACK or ignored segment ended; with *last_seq*, *last_ack* and
         *last_window* what a retransmission is known by.
-    :param syn: window and options of the last SYN that was ignored.
+    :param syn: window and options of the last SYN that was ignored; None if none was.
     :param lost: a number was not shown: windows are not known.
     """
 
@@ -55,7 +57,7 @@ class TcpMemory:
     last_end: int | None = 0
     last_window: int | None = 0
     retransmissions: int = 0
-    syn: Side = field(default_factory=Side)
+    syn: Side | None = None
     expects_challenge: bool = False
     simultaneous: bool = False
 
@@ -69,9 +71,19 @@ class TcpMemory:
         """True while data is under way that no segment acknowledged."""
         return self.original.unacknowledged or self.reply.unacknowledged
 
+    @property
+    def shown_flags(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Flags that ctnetlink shows for the two sides, without ``IP_CT_TCP_FLAG_``."""
+        one, other = self.original, self.reply
+        return _flag_names(
+            (one.scaling, one.sack, one.closing, one.liberal, one.unacknowledged, one.acked is not None,
+             other.scaling, other.sack, other.closing, other.liberal, other.unacknowledged,
+             other.acked is not None)
+        )  # fmt: skip
+
     def sides(self, way: Way) -> tuple[Side, Side]:
         """Who sends a segment of *way*, and who receives it."""
-        return (self.original, self.reply) if way is Way.ORIGINAL else (self.reply, self.original)
+        return (self.original, self.reply) if way is _ORIGINAL else (self.reply, self.original)
 
     def reopens(self, way: Way) -> bool:
         """Whether a SYN of *way* may open the connection anew, which is over."""
@@ -133,10 +145,24 @@ class TcpMemory:
 
     def agree(self, way: Way) -> None:
         """Take over the SYN that was ignored and that a segment of *way* answers: the peers went on."""
-        self.syn.end = self.syn.edge = self.last_end or 0
-        self.syn.window = self.last_window or 1
+        taken = self.syn or Side()
+        taken.end = taken.edge = self.last_end or 0
+        taken.window = self.last_window or 1
         if way is Way.REPLY:
-            self.original, self.reply = self.syn, Side(liberal=self.reply.liberal)
+            self.original, self.reply = taken, Side(liberal=self.reply.liberal)
         else:
-            self.original, self.reply = Side(liberal=self.original.liberal), self.syn
-        self.syn, self.expects_challenge = Side(), False
+            self.original, self.reply = Side(liberal=self.original.liberal), taken
+        self.syn, self.expects_challenge = None, False
+
+
+@cache
+def _flag_names(are_set: tuple[bool, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    count = len(_FLAGS)
+    one, other = (
+        tuple(name for name, is_set in zip(_FLAGS, side, strict=True) if is_set)
+        for side in (are_set[:count], are_set[count:])
+    )
+    return one, other
+
+
+_FLAGS = ("WINDOW_SCALE", "SACK_PERM", "CLOSE_INIT", "BE_LIBERAL", "DATA_UNACKNOWLEDGED", "MAXACK_SET")

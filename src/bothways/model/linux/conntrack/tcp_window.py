@@ -65,19 +65,6 @@ class Side:
         self.acked = None
         self.unacknowledged = self.closing = False
 
-    @property
-    def flags(self) -> tuple[str, ...]:
-        """Names of the flags that ctnetlink shows for it, without ``IP_CT_TCP_FLAG_``."""
-        named = {
-            "WINDOW_SCALE": self.scaling,
-            "SACK_PERM": self.sack,
-            "CLOSE_INIT": self.closing,
-            "BE_LIBERAL": self.liberal,
-            "DATA_UNACKNOWLEDGED": self.unacknowledged,
-            "MAXACK_SET": self.acked is not None,
-        }
-        return tuple(name for name, is_set in named.items() if is_set)
-
 
 class Outside(NamedTuple):
     """
@@ -139,7 +126,7 @@ def open_windows(sender: Side, receiver: Side, tcp: Tcp) -> None:
     sender.sack = sender.liberal = receiver.sack = receiver.liberal = True
 
 
-def check(  # noqa: C901, PLR0912 - the kernel's order of questions, each asked once
+def check(  # noqa: C901, PLR0912, PLR0915 - the kernel's order of questions, each asked once
     sender: Side, receiver: Side, tcp: Tcp, *, reply: bool, opening: bool, syn_sent: bool,
     be_liberal: bool, variant: Variant,
 ) -> Outside | None:  # fmt: skip
@@ -176,51 +163,46 @@ def check(  # noqa: C901, PLR0912 - the kernel's order of questions, each asked 
 
     oldest = (receiver.end - max(sender.window, _LEAST_ACK_WINDOW) - 1) & _WORD
     first = (sender.end - receiver.window - 1) & _WORD
+    # what ``past`` says, written out: each segment is held against all bounds
+    early = receiver.window != 0 and (first - end) & _WORD < _HALF
+    old = (oldest - sack) & _WORD < _HALF
+    unseen = (receiver.end - sack) & _WORD >= _HALF
     outside = None
-    if past(seq, sender.edge):
+    if (sender.edge - seq) & _WORD >= _HALF:
         overshot = (end - sender.edge + 1) & _WORD
-        inside = receiver.window and past(end, first) and past(sack, oldest) and not past(sack, receiver.end)
+        inside = receiver.window and not (early or old or unseen)
         if inside and overshot <= receiver.window and variant.overshot_is_remembered:
             sender.end = end
             sender.unacknowledged = True
             outside = _overshot(overshot, variant)
         else:
             outside = _outside("seq over", (sender.edge + 1) & _WORD, variant)
-    elif past(sack, receiver.end) and (variant.late_is_let_through or not _early(end, first, receiver)):
+    elif unseen and (variant.late_is_let_through or not early):
         outside = _outside("ack over", (receiver.end + 1) & _WORD, variant)
-    elif _early(end, first, receiver):
+    elif early:
         outside = _outside("seq under", first, variant)
-    elif not past(sack, oldest):
+    elif old:
         outside = _outside("ack under", oldest, variant)
     if outside is not None:
         return TOLERATED if sender.liberal or be_liberal else outside
-    _advance(sender, receiver, flags, end, ack, sack, window)
-    return None
-
-
-def _advance(
-    sender: Side, receiver: Side, flags: int, end: int, ack: int, sack: int, window: int
-) -> None:  # fmt: skip
-    """Let a segment that lies inside move both sides. The window of a SYN is never scaled (RFC 7323)."""
+    # inside: both sides move. The window of a SYN is never scaled (RFC 7323)
     if not flags & _SYN:
-        window = window << sender.scale
-    sender.window = max(sender.window, (window + sack - ack) & _WORD)
-    if past(end, sender.end):
+        window <<= sender.scale
+    given = (window + sack - ack) & _WORD
+    sender.window = max(sender.window, given)
+    if (sender.end - end) & _WORD >= _HALF:
         sender.end = end
         sender.unacknowledged = True
-    if flags & _ACK and (sender.acked is None or past(ack, sender.acked)):
+    if flags & _ACK and (sender.acked is None or (sender.acked - ack) & _WORD >= _HALF):
         sender.acked = ack
-    if receiver.window and past(end, sender.edge):
+    if receiver.window and (sender.edge - end) & _WORD >= _HALF:
         receiver.window += (end - sender.edge) & _WORD
     right = (sack + window) & _WORD
-    if past(right, (receiver.edge - 1) & _WORD):
+    if (receiver.edge - 1 - right) & _WORD >= _HALF:
         receiver.edge = right if window else (right + 1) & _WORD
     if ack == receiver.end:
         receiver.unacknowledged = False
-
-
-def _early(end: int, first: int, receiver: Side) -> bool:
-    return bool(receiver.window) and not past(end, first)
+    return None
 
 
 def _begin(sender: Side, receiver: Side, tcp: Tcp, end: int, *, reply: bool) -> None:

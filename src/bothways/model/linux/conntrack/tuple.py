@@ -11,11 +11,22 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from bothways.facts.address import Endpoint
+from bothways.facts.address import Endpoint, IPAddress
 from bothways.facts.conntrack import Tuple
 from bothways.facts.packet import ICMP, ICMP6, TCP, UDP, Packet
 
-__all__ = ["ICMP_ERRORS", "ICMP_QUERIES", "inverse", "is_icmp_error", "quoted", "readdressed", "tuple_of"]
+__all__ = [
+    "ICMP_ERRORS",
+    "ICMP_QUERIES",
+    "Key",
+    "inverse",
+    "is_icmp_error",
+    "key_of",
+    "key_of_packet",
+    "quoted",
+    "readdressed",
+    "tuple_of",
+]
 
 #: ICMP query -> its answer, per protocol. Only a query opens an entry.
 ICMP_QUERIES: Final[Mapping[int, Mapping[int, int]]] = {
@@ -49,6 +60,27 @@ def tuple_of(packet: Packet) -> Tuple | None:
     if ip.protocol in _WITH_HEADER:
         return None
     return Tuple(ip.protocol, ip.src, ip.dst)
+
+
+#: Zone, protocol, family, source, destination, ports, and what ICMP has in their place.
+Key = tuple[int, int, type[IPAddress], int, int, int, int, int | None, int | None]
+
+
+def key_of(zone: int, one: Tuple) -> Key:
+    """What a tuple is found by: numbers, since an address takes four times as long to hash and to compare."""
+    src, dst = one.src, one.dst
+    return (
+        zone, one.protocol, type(src), int(src), int(dst), one.sport, one.dport, one.icmp_type, one.icmp_code
+    )  # fmt: skip
+
+
+def key_of_packet(zone: int, packet: Packet) -> Key | None:
+    """``key_of`` the tuple of a TCP or UDP packet, which most are, without making that; None for others."""
+    ip, transport = packet.ip, packet.tcp or packet.udp
+    if ip is None or ip.offset or transport is None:
+        return None
+    src, dst = ip.src, ip.dst
+    return (zone, ip.protocol, type(src), int(src), int(dst), transport.sport, transport.dport, None, None)
 
 
 def inverse(one: Tuple) -> Tuple:

@@ -25,17 +25,17 @@ class Variant:
 
     :param since: first release, major and minor.
     :param stream_after_ns: how long an answered UDP connection must have lived to count as a stream
-        (5.0: ``netfilter: conntrack: udp: only extend timeout to stream mode after 2s``).
+        (5.0, d535c8a69c19 ``conntrack: udp: only extend timeout to stream mode after 2s``).
     :param words_of_5_14: True if the log names a refused segment by its index and direction.
     :param overshot_is_remembered: a segment that begins just past the window counts as sent
-        (6.0, cf97769c761a ``conntrack: work around exceeded receive window``; also in 5.15.68).
+        (6.0, cf97769c761a ``conntrack: work around exceeded receive window``; carried back, 5.15.70 has it).
     :param late_is_let_through: what comes too late is no longer INVALID (6.1, 6e250dcbff1d ``conntrack:
         ignore overly delayed tcp packets``), and the log shows the bound.
     :param late_end_shortens: a FIN or RST outside the window, answered by another, shortens the entry's
         time (6.1, 628d694344a0 ``reduce timeout when receiving out-of-window fin or rst``).
     :param rst_answers_the_other_side: a RST is the answer to a SYN that was let through only if it comes from
-        the other side (2026, ``tcp: do not force CLOSE on invalid-seq RST without direction check``; seen in
-        6.18.44, carried back to older releases by their maintainers).
+        the other side (May 2026, ``conntrack: tcp: do not force CLOSE on invalid-seq RST without direction
+        check``; seen in 6.18.44; carried back: 7.0.12 and 5.10.259 have it, so the release is a guess).
     """
 
     name: str

@@ -29,7 +29,11 @@ _TARGETS: Final = frozenset(
 def tracks(netns: Netns) -> bool:
     """True if the namespace has a tracker: a rule needs it, or a dump of it shows that it has worked."""
     seen = bool(netns.conntrack) or bool(netns.conntrack_events) or bool(netns.invalid_log)
-    return seen or tracks_by_rule(netns.iptables or ()) or any(_tracking(table) for table in netns.nft or ())
+    return (
+        seen
+        or tracks_by_rule(netns.iptables or ())
+        or any(_tracking(table) for table in netns.nft or () if table.family != "bridge")
+    )
 
 
 def tracks_by_rule(tables: Iterable[Table]) -> bool:
