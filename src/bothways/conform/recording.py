@@ -27,6 +27,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
+import orjson
+
 __all__ = ["Case", "RecordingError", "Result", "Segment", "line_of", "read_recording", "write_recording"]
 
 Segment = dict[str, Any]
@@ -109,7 +111,7 @@ def _opened(path: Path) -> IO[bytes]:
 
 def _case(line: bytes, place: str) -> Case:
     try:
-        said = json.loads(line)
+        said = orjson.loads(line)
     except ValueError as error:
         raise RecordingError(f"{place}: no JSON: {error}") from None
     try:
