@@ -36,11 +36,14 @@ def reasoning_guard() -> Iterator[Guard]:
 PACKAGES: Mapping[str, str] = {
     "chromium": "chromium",
     "conntrack": "conntrack",
+    "ethtool": "ethtool",
     "ip": "iproute2",
     "iptables": "iptables",
     "nft": "nftables",
     "ovs-ofctl": "openvswitch-switch",
     "ovs-vswitchd": "openvswitch-switch",
+    "ping": "iputils-ping",
+    "sshd": "openssh-server",
     "tcpdump": "tcpdump",
     "tshark": "tshark",
 }

@@ -41,6 +41,13 @@ def page() -> str:
             verb, info_name=name, parent=root, max_content_width=WIDTH, terminal_width=WIDTH
         )
         sections.append(section(f"bothways {name}", verb.get_help(context)))
+        for below in sorted(verb.list_commands(context)) if isinstance(verb, click.Group) else ():
+            inner = verb.get_command(context, below)
+            if inner is not None:
+                inside = click.Context(
+                    inner, info_name=below, parent=context, max_content_width=WIDTH, terminal_width=WIDTH
+                )
+                sections.append("#" + section(f"bothways {name} {below}", inner.get_help(inside)))
     return "\n".join(sections)
 
 

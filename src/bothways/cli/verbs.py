@@ -30,6 +30,7 @@ _VERBS: Final = {
     "demo": "Diagnose the incident that bothways was born from.",
     "diagnose": "Say why a connection failed, who did it, and what proves it.",
     "explain": "Print the page of a cause.",
+    "lab": "Rebuild a scenario in namespaces, and try its connection for real.",
     "predict": "Walk a connection through the dumps, every outcome.",
     "show": "Say what is in a bundle, and what was understood of it.",
     "whatif": "Walk a connection before and after a change, made on paper only.",

@@ -1,0 +1,160 @@
+"""What the verbs of ``bothways lab`` share: scenarios by name, labs by name, and what must be there first."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from bothways.cli.ending import CommandError, ExitCode
+from bothways.cli.screen import tell
+
+if TYPE_CHECKING:
+    from bothways.lab import Naming, Record, Scenario
+
+__all__ = [
+    "FREE",
+    "all_scenarios",
+    "check",
+    "chosen_winner",
+    "doubt",
+    "hold",
+    "known_labs",
+    "naming_of",
+    "need_root",
+    "progress",
+    "scenario_of",
+    "stage_of",
+]
+
+_PACKAGE: Final = Path(__file__).resolve().parent.parent
+#: where scenarios lie: in a wheel, and in the source tree
+_PLACES: Final = (_PACKAGE / "_scenarios", _PACKAGE.parents[1] / "scenarios")
+#: As a winner: nobody is pinned.
+FREE: Final = "free"
+_ROOT: Final = "network namespaces need root: use sudo; `bothways predict` walks a bundle without it"
+_LONGEST: Final = 40
+
+
+def all_scenarios() -> tuple[Path, ...]:
+    """Return the scenario files that come with bothways."""
+    for place in _PLACES:
+        if place.is_dir():
+            return tuple(sorted(place.glob("*/scenario.toml")))
+    return ()
+
+
+def scenario_of(word: str, seed: int | None) -> Scenario:
+    """Find a scenario by name, folder or file, and read it."""
+    from bothways.lab import ScenarioError, read_scenario  # noqa: PLC0415 (loaded when it is needed)
+
+    candidates = [
+        Path(word),
+        Path(word) / "scenario.toml",
+        *(place / word / "scenario.toml" for place in _PLACES),
+    ]
+    path = next((each for each in candidates if each.is_file()), None)
+    if path is None:
+        names = ", ".join(each.parent.name for each in all_scenarios())
+        raise CommandError(f"no scenario `{word}`", f"there are {names}", ExitCode.WRONG_USAGE)
+    try:
+        return read_scenario(path, seed)
+    except ScenarioError as error:
+        raise CommandError(
+            str(error), "`bothways explain` has no page for it: see docs/reference/scenario.md"
+        ) from None
+
+
+def chosen_winner(read: Scenario, winner: str | None) -> str | None:
+    """Return the winner to pin, None to let the stations race."""
+    if winner is None:
+        return read.pinned
+    if winner == FREE:
+        return None
+    if winner not in read.site.winners:
+        names = ", ".join((*read.site.winners, FREE))
+        message = (
+            f"no winner `{winner}`" if read.site.winners else "nobody contests an address in this scenario"
+        )
+        raise CommandError(message, f"there are {names}" if read.site.winners else "", ExitCode.WRONG_USAGE)
+    return winner
+
+
+def naming_of(name: str) -> Naming:
+    """Return the names of a lab, if it can be called so."""
+    from bothways.lab import Naming as Names  # noqa: PLC0415 (loaded when it is needed)
+
+    if not name.replace("-", "").replace("_", "").isalnum() or len(name) > _LONGEST or "--" in name:
+        hint = "letters, digits, single `-` and `_`, at most 40"
+        raise CommandError(f"`{name}` cannot be the name of a lab", hint, ExitCode.WRONG_USAGE)
+    return Names.of(name)
+
+
+@contextmanager
+def hold(naming: Naming) -> Iterator[None]:
+    """Hold a lab; errors of it become one sentence with a hint."""
+    from bothways.lab import BusyError, LabError, held  # noqa: PLC0415 (loaded when it is needed)
+
+    try:
+        with held(naming):
+            yield
+    except BusyError:
+        raise CommandError(
+            f"somebody else works at the lab `{naming.lab}`", "choose another name with --as"
+        ) from None
+    except LabError as error:
+        raise CommandError(str(error), error.hint) from None
+
+
+def check(read: Scenario, naming: Naming) -> None:
+    """Say what is missing before anything is made."""
+    from bothways.lab import plan  # noqa: PLC0415 (loaded when it is needed)
+    from bothways.lab.build import missing_programs  # noqa: PLC0415
+
+    need_root()
+    missing = missing_programs(plan(read.site, naming))
+    if missing:
+        raise CommandError(
+            f"this scenario needs {', '.join(missing)}", f"apt-get install -y {' '.join(missing)}"
+        )
+
+
+def need_root() -> None:
+    """End here without root."""
+    if os.geteuid() != 0:
+        raise CommandError("not root", _ROOT)
+
+
+def stage_of(naming: Naming, record: Record | None) -> str:
+    """Return ``up``, ``left over``, or what somebody does with the lab right now."""
+    from bothways.lab import BusyError, held  # noqa: PLC0415 (loaded when it is needed)
+
+    if record is not None and record.stage == "up":
+        return "up"
+    try:
+        with held(naming):
+            return "left over"
+    except (BusyError, OSError):
+        return record.stage if record is not None else "building"
+
+
+def known_labs() -> str:
+    """Return the labs of this machine as a hint."""
+    from bothways.lab import labs  # noqa: PLC0415 (loaded when it is needed)
+
+    names = ", ".join(each.lab for each in labs())
+    return f"there are {names}" if names else "no lab is up"
+
+
+def progress(stage: str) -> None:
+    """Tell a stage, if somebody watches."""
+    if sys.stderr.isatty():
+        tell(f"  {stage} …")
+
+
+def doubt(text: str) -> None:
+    """Tell what went wrong and did not end the build."""
+    tell(f"went wrong, went on: {text}")
