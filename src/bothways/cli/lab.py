@@ -24,6 +24,7 @@ from bothways.cli.lab_choice import (
     naming_of,
     need_root,
     progress,
+    rebuilt_from,
     scenario_of,
     stage_of,
 )
@@ -62,28 +63,47 @@ def command() -> None:
     """
 
 
+_from = click.option(
+    "--from",
+    "bundle",
+    type=click.Path(path_type=Path, exists=True),
+    metavar="BUNDLE",
+    help="Rebuild the site of a bundle in place of a scenario.",
+)
+
+
 @command.command("scenarios", short_help="List the scenarios that come with bothways.")
 def _scenarios() -> int:
     """List the scenarios that come with bothways, each with what must become of its connection."""
     for path in all_scenarios():
         scenario = scenario_of(str(path), None)
         wanted = scenario.expectation
-        say(f"{scenario.name:24} {wanted.fate:8} {wanted.cause or '-':6} {scenario.site.title}\n")
+        if wanted is not None:
+            say(f"{scenario.name:30} {wanted.fate:8} {wanted.cause or '-':6} {scenario.site.title}\n")
     return ExitCode.DONE
 
 
 @command.command("up", short_help="Build a scenario and leave it standing.")
-@click.argument("scenario")
+@click.argument("scenario", required=False)
+@_from
 @_as
 @_seed
 @_winner
 @click.option("--plan", "plan_only", is_flag=True, help="Print every command in place of running it.")
-def _up(scenario: str, name: str | None, seed: int | None, winner: str | None, *, plan_only: bool) -> int:
+def _up(
+    scenario: str | None,
+    bundle: Path | None,
+    name: str | None,
+    seed: int | None,
+    winner: str | None,
+    *,
+    plan_only: bool,
+) -> int:
     """Build a scenario and leave it standing: look around with `bothways lab shell`, end it with `down`."""
     from bothways.lab import plan, printed  # noqa: PLC0415 (loaded when it is needed)
     from bothways.lab import up as build_up  # noqa: PLC0415
 
-    read = scenario_of(scenario, seed)
+    read = _chosen(scenario, bundle, seed)
     naming = naming_of(name or read.name)
     chosen = chosen_winner(read, winner)
     if plan_only:
@@ -104,7 +124,8 @@ def _up(scenario: str, name: str | None, seed: int | None, winner: str | None, *
 
 
 @command.command("run", short_help="Build, try the connection, keep the evidence, remove.")
-@click.argument("scenario")
+@click.argument("scenario", required=False)
+@_from
 @click.option("-o", "--output", "folder", type=click.Path(path_type=Path), help="Where the bundle goes.")
 @_as
 @_seed
@@ -114,8 +135,9 @@ def _up(scenario: str, name: str | None, seed: int | None, winner: str | None, *
 )
 @click.option("--plan", "plan_only", is_flag=True, help="Print every command in place of running it.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line for each run.")
-def _run(
-    scenario: str,
+def _run(  # noqa: PLR0913 (click hands over each option)
+    scenario: str | None,
+    bundle: Path | None,
     folder: Path | None,
     name: str | None,
     seed: int | None,
@@ -133,7 +155,7 @@ def _run(
     """
     from bothways.lab import plan, printed  # noqa: PLC0415 (loaded when it is needed)
 
-    read = scenario_of(scenario, seed)
+    read = _chosen(scenario, bundle, seed)
     naming = naming_of(name or read.name)
     chosen = chosen_winner(read, winner)
     if plan_only:
@@ -147,8 +169,8 @@ def _run(
     right, seen = True, Counter[str]()
     for number in range(1, repeat + 1):
         outcome = _once(read, naming, _folder(folder, number, repeat), chosen, seed)
-        expected = outcome.attempt.fate == read.expectation.fate
-        right = right and (expected or winner == FREE)
+        wanted = read.expectation
+        right = right and (wanted is None or outcome.attempt.fate == wanted.fate or winner == FREE)
         seen[f"{outcome.attempt.winner or '-'}: {outcome.attempt.fate}"] += 1
         _say_outcome(outcome, read, as_json=as_json)
     if repeat > 1 and not as_json:
@@ -157,6 +179,29 @@ def _run(
     if folder is not None and not as_json:
         say(f"the evidence: bothways diagnose {folder}{'/1' if repeat > 1 else ''}\n")
     return ExitCode.DONE if right else ExitCode.CAUSE_FOUND
+
+
+@command.command("verify", short_help="Try a change for real, in a fresh copy of a bundle's site.")
+@click.argument("words", nargs=-1, required=True, metavar="BUNDLE [FLOW]")
+@click.option(
+    "--change",
+    "changes",
+    metavar="'[HOST[/NETNS]: ]COMMAND'",
+    multiple=True,
+    required=True,
+    help="A command as one would type it; more than one in their order.",
+)
+@_as
+@click.option("--json", "as_json", is_flag=True, help="Print bothways/lab-verify/1 instead of text.")
+def _verify(words: tuple[str, ...], changes: tuple[str, ...], name: str | None, *, as_json: bool) -> int:
+    """
+    Try a change for real, in a fresh copy of a bundle's site, and say whether reality agrees with the model.
+
+    Exit 0 if both say the same, 1 if they do not, 3 if the model does not know.
+    """
+    from bothways.cli.lab_verify import verified  # noqa: PLC0415 (loaded when it is needed)
+
+    return verified(words, changes, name, as_json=as_json)
 
 
 @command.command("down", short_help="Remove labs, up or left over.")
@@ -244,6 +289,22 @@ def _shell(name: str, place: str, words: tuple[str, ...]) -> NoReturn:
     os.execvpe(argv[0], argv, environment)  # noqa: S606 - the user's own command, in place of this process
 
 
+def _chosen(scenario: str | None, bundle: Path | None, seed: int | None) -> Scenario:
+    """Read the scenario, or the bundle in its place."""
+    if (scenario is None) == (bundle is None):
+        raise CommandError(
+            "a SCENARIO is expected, or --from BUNDLE",
+            "`bothways lab scenarios` lists those that come with bothways",
+            ExitCode.WRONG_USAGE,
+        )
+    if bundle is not None:
+        if seed is not None:
+            message = "--renumber gives a scenario other numbers, and a bundle has its own"
+            raise CommandError(message, "", ExitCode.WRONG_USAGE)
+        return rebuilt_from(bundle)
+    return scenario_of(str(scenario), seed)
+
+
 def _once(
     read: Scenario, naming: Naming, folder: Path | None, winner: str | None, seed: int | None
 ) -> Outcome:
@@ -276,7 +337,8 @@ def _once(
 
 
 def _say_outcome(outcome: Outcome, read: Scenario, *, as_json: bool) -> None:
-    attempt, wanted = outcome.attempt, read.expectation.fate
+    attempt = outcome.attempt
+    wanted = read.expectation.fate if read.expectation is not None else None
     for gap in outcome.gaps:
         tell(f"not collected: {gap}")
     if as_json:
@@ -292,10 +354,11 @@ def _say_outcome(outcome: Outcome, read: Scenario, *, as_json: bool) -> None:
         }
         say(json.dumps(row) + "\n")
         return
-    verdict = "as expected" if attempt.fate == wanted else f"{wanted} was expected"
+    verdict = "" if wanted is None else f": {wanted} was expected"
+    verdict = ": as expected" if attempt.fate == wanted else verdict
     who = f", {attempt.winner} answered ARP" if attempt.winner else ""
     times = ", ".join(f"{key} {value:.1f} s" for key, value in outcome.seconds.items())
-    say(f"{read.name}: {attempt.text}{who}: {verdict} ({times})\n")
+    say(f"{read.name}: {attempt.text}{who}{verdict} ({times})\n")
 
 
 def _folder(folder: Path | None, number: int, repeat: int) -> Path | None:

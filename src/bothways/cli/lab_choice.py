@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -13,6 +15,7 @@ from bothways.cli.ending import CommandError, ExitCode
 from bothways.cli.screen import tell
 
 if TYPE_CHECKING:
+    from bothways.facts.question import Question
     from bothways.lab import Naming, Record, Scenario
 
 __all__ = [
@@ -26,8 +29,11 @@ __all__ = [
     "naming_of",
     "need_root",
     "progress",
+    "rebuilt_from",
     "scenario_of",
     "stage_of",
+    "text_below",
+    "unpacked",
 ]
 
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
@@ -63,9 +69,50 @@ def scenario_of(word: str, seed: int | None) -> Scenario:
     try:
         return read_scenario(path, seed)
     except ScenarioError as error:
-        raise CommandError(
-            str(error), "`bothways explain` has no page for it: see docs/reference/scenario.md"
-        ) from None
+        raise CommandError(str(error), "docs/reference/scenario.md says what a scenario may hold") from None
+
+
+def rebuilt_from(path: Path, question: Question | None = None) -> Scenario:
+    """Read a bundle as a scenario; what namespaces cannot rebuild of it is told."""
+    from bothways.cli.case import open_case  # noqa: PLC0415 (loaded when it is needed)
+    from bothways.lab import Scenario as Read  # noqa: PLC0415
+    from bothways.lab.rebuild import RECORDED, rebuild  # noqa: PLC0415
+
+    case = open_case(path)
+    with unpacked(path) as folder:
+        rebuilt = rebuild(case.snapshot, question or case.question, text_below(folder), case.title)
+    for each in rebuilt.missing:
+        tell(f"not rebuilt: {each}")
+    name = "".join(letter if letter.isalnum() else "-" for letter in path.resolve().name).strip("-")
+    name = "-".join(part for part in name.split("-") if part)[:_LONGEST].strip("-")
+    pinned = RECORDED if RECORDED in rebuilt.site.winners else None
+    return Read(name or "bundle", path, rebuilt.site, None, pinned)
+
+
+def text_below(folder: Path) -> Callable[[str], str | None]:
+    """Return what reads a file of a bundle by its name there, None if it is not there."""
+
+    def read(name: str) -> str | None:
+        file = folder / name
+        return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else None
+
+    return read
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[Path]:
+    """Give the folder of a bundle, unpacked for a while if it is an archive."""
+    if path.is_dir():
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="bothways-lab-") as scratch:
+        try:
+            shutil.unpack_archive(path, scratch, filter="data")
+        except (shutil.ReadError, ValueError, OSError) as error:
+            hint = "unpack it and name its folder"
+            raise CommandError(f"{path}: it cannot be unpacked here: {error}", hint) from None
+        found = next(iter(sorted(Path(scratch).rglob("bundle.toml"))), None)
+        yield Path(scratch) if found is None else found.parent
 
 
 def chosen_winner(read: Scenario, winner: str | None) -> str | None:

@@ -17,7 +17,7 @@ from bothways.parse.change import ChangeError, parse_change
 from bothways.report.json import render_json
 from bothways.report.whatif_json import whatif_json
 
-__all__ = ["command"]
+__all__ = ["command", "read_change"]
 
 _HINT: Final = "changes are made to what the dumps show: see hosts/ in the bundle"
 
@@ -59,7 +59,7 @@ def command(
     verdict: the walk was done.
     """  # noqa: D301 (click wants the control character)
     paths, question = read_words(words)
-    read = [_read(text) for text in changes]
+    read = [read_change(text) for text in changes]
     case = open_case(paths, taps, places)
     try:
         found = what_if(case, read, question)
@@ -78,7 +78,8 @@ def command(
     return ExitCode.DONE
 
 
-def _read(text: str) -> PlacedChange:
+def read_change(text: str) -> PlacedChange:
+    """Read one change, or end with what was expected."""
     try:
         return parse_change(text)
     except ChangeError as error:

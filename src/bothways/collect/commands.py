@@ -75,7 +75,7 @@ SWITCH: Final = _of(
 #: Of each bridge.
 BRIDGE: Final = _of(
     {
-        "{bridge}.flows.txt": "ovs-ofctl -O OpenFlow15 --no-names dump-flows {mgmt}",
+        "{bridge}.flows.txt": "ovs-ofctl -O OpenFlow13 --no-names dump-flows {mgmt}",
         "{bridge}.ports.txt": "ovs-ofctl -O OpenFlow13 show {mgmt}",
         "{bridge}.groups.txt": "ovs-ofctl -O OpenFlow15 dump-groups {mgmt}",
         "{bridge}.port-stats.txt": "ovs-ofctl -O OpenFlow13 dump-ports {mgmt}",

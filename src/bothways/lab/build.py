@@ -121,7 +121,8 @@ def run_act(act: Act) -> str:
         raise BuildError(act, "it did not end within a minute") from None
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip()).splitlines()
-        raise BuildError(act, said[-1] if said else f"exit {done.returncode}")
+        told = next((line for line in said if "rror" in line), said[-1] if said else "")
+        raise BuildError(act, told or f"exit {done.returncode}")
     return done.stdout
 
 

@@ -104,7 +104,8 @@ def flows(site: Site, naming: Naming) -> Iterator[Act]:
                 given=bridge.groups,
             )
         if bridge.flows is not None:
-            words = ("ovs-ofctl", "-O", "OpenFlow15", "--bundle", "replace-flows", target, "-")
+            # OpenFlow 1.3, so that the switch keeps `load` as it is written.
+            words = ("ovs-ofctl", "-O", "OpenFlow13", "replace-flows", target, "-")
             yield Act("flows", words, space, given=bridge.flows)
 
 

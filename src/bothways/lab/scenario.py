@@ -50,12 +50,12 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A site, and what is to be said of it."""
+    """A site, and what is to be said of it; nothing, if it comes from a bundle."""
 
     name: str
     path: Path
     site: Site
-    expectation: Expectation
+    expectation: Expectation | None = None
     pinned: str | None = None
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bothways.lab import Naming, ScenarioError, plan, printed, read_scenario
+from bothways.lab.scenario import Expectation
 from bothways.lab.site import Member, Place
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -119,8 +120,7 @@ def test_a_base_is_laid_below(tmp_path: Path) -> None:
     upper.mkdir()
     text = 'base = "../scenario.toml"\nremove = ["hosts.b.services"]\n[expect]\nfate = "refused"\n'
     scenario = read_scenario(written(upper, text))
-    assert scenario.expectation.fate == "refused"
-    assert scenario.expectation.status == "healthy"
+    assert scenario.expectation == Expectation("healthy", "refused")
     assert scenario.site.spaces[Place("b")].services == ()
 
 
