@@ -93,22 +93,23 @@ def _addresses(device: Dumped, netns: Netns) -> Iterator[str]:
             continue
         words = [str(each.address) if each.peer is not None else f"{each.address}/{each.prefix}"]
         words += [f"peer {each.peer}"] if each.peer is not None else []
-        words += ["brd +"] if _has_broadcast(each, device, netns) else []
+        words += [f"brd {brd}"] if (brd := _broadcast(each, device, netns)) else []
         words += [f"scope {each.scope}"] if each.scope != "global" else []
         yield " ".join(words)
 
 
-def _has_broadcast(address: InterfaceAddress, device: Dumped, netns: Netns) -> bool:
-    """Whether the address has its network's broadcast address: the local table then has a route to it."""
-    if address.address.version != 4 or address.prefix > 30 or address.peer is not None:  # noqa: PLR2004
-        return False
+def _broadcast(address: InterfaceAddress, device: Dumped, netns: Netns) -> str | None:
+    """The broadcast address that goes with an address: the local table has a route to it."""
+    if address.address.version != 4 or address.peer is not None:  # noqa: PLR2004 - IPv4 alone has them
+        return None
     wanted = IPv4Interface(f"{address.address}/{address.prefix}").network.broadcast_address
-    return netns.routes is None or any(
-        route.kind == "broadcast"
-        and route.destination.network_address == wanted
-        and any(hop.device == device.name for hop in route.hops)
-        for route in netns.routes
-    )
+    if netns.routes is None:
+        return "+" if address.prefix < 31 else None  # noqa: PLR2004 - RFC 3021
+    for route in netns.routes:
+        on_it = any(hop.device == device.name for hop in route.hops)
+        if route.kind == "broadcast" and on_it and route.destination.network_address == wanted:
+            return str(wanted)
+    return None
 
 
 def _words(device: Dumped, rows: list[Dumped]) -> str | None:
