@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from bothways.bundle import open_bundle
+from bothways.diagnose import lay_beside
 from bothways.lab import read_scenario
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,6 +84,11 @@ def test_a_scenario_earns_its_verdict(path: Path, seed: int | None, home: Path) 
         assert any(wanted.culprit in f"{each['where']} {each['text']}" for each in verdict["culprits"])
     if wanted.latent is not None:
         assert wanted.latent in {each["code"] for each in verdict["latent"]}
+    if wanted.fate in {"reset", "refused"}:
+        # What works goes on as its programs please; these are over where the walk is.
+        beside = lay_beside(open_bundle(bundle))
+        differing = [each.tap for each in beside.taps if each.tap.device != "any" and not each.agrees]
+        assert (len(beside.taps) > 5, differing) == (True, [])
 
 
 @pytest.mark.usefixtures("home")

@@ -75,12 +75,15 @@ def settle(site: Site, naming: Naming, winner: str | None) -> None:
     """
     Decide who owns a contested address for the client, or leave it free.
 
+    The address is asked for first, so that the switches know where each owner is, as behind any real answer.
     The entry is a dynamic one, as an answer would have made it, and no permanent one.
     """
     if site.contested is None:
         return
     member, address = site.contested
     space = naming.space(member.place)
+    if winner is not None and site.question is not None and ":" not in address:
+        run_act(Act("winner", (*program("ask"), member.device, site.question.source, address), space))
     run_act(Act("winner", ("ip", "neigh", "flush", "to", address, "dev", member.device), space))
     if winner is not None:
         words = ("ip", "neigh", "replace", address, "lladdr", site.winners[winner], "nud", "reachable")
