@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Final
 
 from bothways.facts.dump import Dump
 from bothways.facts.openflow import LOCAL, Bridge, Flow, LearnedMac, Port
 from bothways.parse.openflow import resolve_ports
 
 __all__ = ["merge_bridge"]
+
+#: Letters of a port's name in OpenFlow, whose field has 16 octets and ends with a zero (ofp_port.name).
+_LONGEST: Final = 15
 
 
 def merge_bridge(
@@ -28,11 +32,12 @@ def merge_bridge(
     A port's number, MAC, config and state are those of ``ovs-ofctl show`` (*ports*) where it lists the
     port, else of OVSDB; kind, options and VLANs are those of OVSDB, else of ``ovs-vsctl show`` (*show*). Its
     span is the first of these that knows it, in the order ``ovs-ofctl show``, ``ovs-vsctl show``, OVSDB.
-    Flows that name ports get their numbers.
+    Flows that name ports get their numbers. OpenFlow cuts a port's name after 15 letters; the others know
+    the rest.
     """
     merged: dict[str, Port] = {}
     for known in (
-        ports,
+        None if ports is None else _whole_names(ports, [each for each in (ovsdb, show) if each is not None]),
         None if show is None else show.ports.values(),
         None if ovsdb is None else ovsdb.ports.values(),
     ):
@@ -42,7 +47,8 @@ def merge_bridge(
     if local is not None and local.number is None:
         merged[name] = replace(local, number=LOCAL)
     if flows is not None:
-        flows = replace(flows, rows=resolve_ports(flows.rows, merged))
+        short = {port.name[:_LONGEST]: port for port in merged.values() if len(port.name) > _LONGEST}
+        flows = replace(flows, rows=resolve_ports(flows.rows, {**short, **merged}))
     described = [bridge for bridge in (ovsdb, show) if bridge is not None]
     return Bridge(
         host=host,
@@ -53,6 +59,30 @@ def merge_bridge(
         datapath=next((b.datapath for b in described if b.datapath is not None), None),
         fail_mode=next((b.fail_mode for b in described if b.fail_mode is not None), None),
     )
+
+
+def _whole_names(ports: Iterable[Port], described: Sequence[Bridge]) -> list[Port]:
+    """
+    Give ports whose names OpenFlow cut their whole names again.
+
+    Where several names begin alike, the port's number in OVSDB decides; if that is not known either, the name
+    stays cut.
+    """
+    known = {port.name: port for bridge in described for port in bridge.ports.values()}
+    out = []
+    for port in ports:
+        long = [
+            each
+            for name, each in known.items()
+            if len(port.name) == _LONGEST and len(name) > _LONGEST and name.startswith(port.name)
+        ]
+        if port.name in known or not long:
+            out.append(port)
+            continue
+        if len(long) > 1:
+            long = [each for each in long if each.number is not None and each.number == port.number]
+        out.append(replace(port, name=long[0].name) if len(long) == 1 else port)
+    return out
 
 
 def _joined(old: Port, new: Port) -> Port:
