@@ -171,6 +171,7 @@ def _run(  # noqa: PLR0913 (click hands over each option)
         outcome = _once(read, naming, _folder(folder, number, repeat), chosen, seed)
         wanted = read.expectation
         right = right and (wanted is None or outcome.attempt.fate == wanted.fate or winner == FREE)
+        right = right and all(tried.fate == each.fate for each, tried in outcome.checks)
         seen[f"{outcome.attempt.winner or '-'}: {outcome.attempt.fate}"] += 1
         _say_outcome(outcome, read, as_json=as_json)
     if repeat > 1 and not as_json:
@@ -350,6 +351,7 @@ def _say_outcome(outcome: Outcome, read: Scenario, *, as_json: bool) -> None:
             "stage": attempt.stage,
             "error": attempt.error,
             "winner": attempt.winner,
+            "checks": [{"fate": tried.fate, "expected": each.fate} for each, tried in outcome.checks],
             "seconds": {key: round(value, 3) for key, value in outcome.seconds.items()},
         }
         say(json.dumps(row) + "\n")
@@ -359,6 +361,10 @@ def _say_outcome(outcome: Outcome, read: Scenario, *, as_json: bool) -> None:
     who = f", {attempt.winner} answered ARP" if attempt.winner else ""
     times = ", ".join(f"{key} {value:.1f} s" for key, value in outcome.seconds.items())
     say(f"{read.name}: {attempt.text}{who}{verdict} ({times})\n")
+    for each, tried in outcome.checks:
+        to = f"{each.question.at} > {each.question.destination}:{each.question.destination_port}"
+        right = "as expected" if tried.fate == each.fate else f"{each.fate} was expected"
+        say(f"  also {to}: {tried.text}: {right}\n")
 
 
 def _folder(folder: Path | None, number: int, repeat: int) -> Path | None:

@@ -41,7 +41,11 @@ class Attempt:
     @property
     def text(self) -> str:
         """One sentence."""
-        said = f", the server said {self.heard.strip()!r}" if self.heard else ""
+        said = (
+            f", the server said {self.heard.strip().splitlines()[0]!r}"
+            if self.heard and self.heard.strip()
+            else ""
+        )
         error = f" ({self.error} at {self.stage})" if self.error else ""
         return f"{self.fate}{error} after {self.seconds * 1000:.0f} ms{said}"
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 from bothways.lab.site import (
     ROOT,
     Bridge,
+    Check,
     Device,
     Member,
     Place,
@@ -64,9 +65,13 @@ def read_site(said: Mapping[str, Any]) -> Site:
         spaces=spaces,
         bridges=tuple(bridges),
         wires=tuple(_wire(name, table, spaces) for name, table in said.get("wires", {}).items()),
-        question=Question(
-            at=_known(Place.read(asked["at"]), ("question", "at"), spaces),
-            **{key: value for key, value in asked.items() if key != "at"},
+        question=_question(asked, ("question", "at"), spaces),
+        checks=tuple(
+            Check(
+                _question({key: each[key] for key in each if key != "fate"}, ("checks",), spaces),
+                each["fate"],
+            )
+            for each in said.get("checks", ())
         ),
         taps=tuple(_member(each, ("taps",), spaces) for each in said.get("taps", ())),
         pings=tuple(
@@ -78,6 +83,11 @@ def read_site(said: Mapping[str, Any]) -> Site:
         contested=contested,
         winners=winners,
     )
+
+
+def _question(said: Mapping[str, Any], way: Way, spaces: Mapping[Place, Space]) -> Question:
+    at = _known(Place.read(said["at"]), way, spaces)
+    return Question(at=at, **{key: value for key, value in said.items() if key != "at"})
 
 
 def _space(place: Place, table: Mapping[str, Any], way: Way) -> Space:

@@ -8,13 +8,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bothways.lab.attempt import Attempt, settle
+from bothways.lab.attempt import Attempt, settle, try_connection
 from bothways.lab.build import BuildError, build
 from bothways.lab.evidence import record_connection
 from bothways.lab.naming import Naming
 from bothways.lab.plan import plan
 from bothways.lab.record import Record, read_record, write_record
-from bothways.lab.site import ROOT, Site
+from bothways.lab.site import ROOT, Check, Site
 from bothways.lab.teardown import remove
 
 __all__ = ["LabError", "Outcome", "clear", "run_once", "up"]
@@ -35,10 +35,12 @@ class Outcome:
 
     :param seconds: of ``up``, the connection with its evidence, and ``down``.
     :param gaps: what could not be collected.
+    :param checks: what became of the scenario's other connections, in its order.
     """
 
     attempt: Attempt
     gaps: tuple[str, ...]
+    checks: tuple[tuple[Check, Attempt], ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -115,6 +117,7 @@ def run_once(
         tell("connection")
         attempt, gaps = record_connection(site, naming, folder, winner=winner)
         seconds["run"] = time.monotonic() - began
+        checks = tuple((each, try_connection(site, naming, each.question)) for each in site.checks)
     except BaseException:
         with suppress(LabError):
             clear(naming)
@@ -123,7 +126,7 @@ def run_once(
     tell("removal")
     clear(naming)
     seconds["down"] = time.monotonic() - began
-    return Outcome(attempt, gaps, seconds)
+    return Outcome(attempt, gaps, checks, seconds)
 
 
 def _hint(said: str) -> str:

@@ -108,6 +108,20 @@ SCENARIO: Final = Table(
         ),
         "taps": list,
         "pings": Each(Table({"at": str, "address": str}, ("at", "address")), array=True),
+        "checks": Each(
+            Table(
+                {
+                    "at": str,
+                    "source": str,
+                    "destination": str,
+                    "destination_port": int,
+                    "say": str,
+                    "fate": str,
+                },
+                ("at", "source", "destination", "destination_port", "fate"),
+            ),
+            array=True,
+        ),
         "contested": Table(
             {"at": str, "address": str, "winners": dict, "pinned": str}, ("at", "address", "winners")
         ),

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 __all__ = [
     "ROOT",
     "Bridge",
+    "Check",
     "Device",
     "Member",
     "Place",
@@ -191,6 +192,14 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    """Another connection that is tried behind the question, and the fate that it must have."""
+
+    question: Question
+    fate: str
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """
     The whole of it.
@@ -199,6 +208,7 @@ class Site:
     :param pings: who pings whom before the connection is tried, so that switches know their stations.
     :param ipv6: whether IPv6 is left on.
     :param clocks: host -> seconds that its captures' clock is ahead.
+    :param checks: what else must work there, or must not.
     :param winners: for an address that several stations answer for: name -> MAC. *contested* names the place,
         device and address whose neighbour entry is pinned.
     """
@@ -212,6 +222,7 @@ class Site:
     pings: tuple[tuple[Place, str], ...] = ()
     ipv6: bool = False
     clocks: Mapping[str, float] = field(default_factory=dict)
+    checks: tuple[Check, ...] = ()
     contested: tuple[Member, str] | None = None
     winners: Mapping[str, str] = field(default_factory=dict)
 
