@@ -17,6 +17,7 @@ import pytest
 from bothways.bundle import open_bundle
 from bothways.diagnose import lay_beside
 from bothways.lab import read_scenario
+from bothways.lab.build import has_module
 
 ROOT = Path(__file__).resolve().parents[2]
 SCENARIOS = sorted((ROOT / "scenarios").glob("*/scenario.toml"))
@@ -206,3 +207,16 @@ def test_a_remedy_does_for_real_what_the_model_says(row: dict[str, Any], home: P
     assert said["before"] == "reset"
     assert (said["after"] == "works") == (row["expect"] == "works")
     assert list((home / "labs").glob("*")) == []
+
+
+def test_the_incident_with_the_real_agent(home: Path) -> None:
+    python = os.environ.get("BOTHWAYS_NEUTRON_PYTHON", sys.executable)
+    if not has_module(python, "neutron"):
+        pytest.skip("no Python with Neutron here; BOTHWAYS_NEUTRON_PYTHON may name one")
+    bundle, lab = home / "bundle", f"n{os.getpid()}"
+    ran = bothways("lab", "run", "dual-l3", "--l3", "neutron", "-o", str(bundle), "--as", lab)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    verdict = json.loads(bothways("diagnose", str(bundle), "--json").stdout)
+    assert verdict["cause"]["code"] == "BW101"
+    rules = bundle.glob("hosts/*/netns/qrouter-*/iptables-save.txt")
+    assert "neutron-l3-agent-floatingip" in next(rules).read_text(encoding="utf-8")

@@ -49,6 +49,13 @@ _winner = click.option(
     metavar="NAME",
     help="Who answers for a contested address, as the scenario names it; `free` lets them race.",
 )
+_l3 = click.option(
+    "--l3",
+    type=click.Choice(["template", "neutron"]),
+    default="template",
+    show_default=True,
+    help="Who programs Neutron's routers: our template, or the real neutron-l3-agent.",
+)
 _as = click.option("--as", "name", metavar="LAB", help="Name of the lab; that of the scenario if left out.")
 
 
@@ -89,6 +96,7 @@ def _scenarios() -> int:
 @_as
 @_seed
 @_winner
+@_l3
 @click.option("--plan", "plan_only", is_flag=True, help="Print every command in place of running it.")
 def _up(
     scenario: str | None,
@@ -96,6 +104,7 @@ def _up(
     name: str | None,
     seed: int | None,
     winner: str | None,
+    l3: str,
     *,
     plan_only: bool,
 ) -> int:
@@ -106,13 +115,21 @@ def _up(
     read = _chosen(scenario, bundle, seed)
     naming = naming_of(name or read.name)
     chosen = chosen_winner(read, winner)
+    agent = l3 == "neutron"
     if plan_only:
-        say(printed(plan(read.site, naming)))
+        say(printed(plan(read.site, naming, agent=agent)))
         return ExitCode.DONE
-    check(read, naming)
+    check(read, naming, agent=agent)
     with hold(naming):
         seconds = build_up(
-            read.site, naming, scenario=str(read.path), seed=seed, winner=chosen, tell=progress, doubt=doubt
+            read.site,
+            naming,
+            scenario=str(read.path),
+            seed=seed,
+            winner=chosen,
+            agent=agent,
+            tell=progress,
+            doubt=doubt,
         )
     total = sum(seconds.values())
     say(f"{naming.lab} is up after {total:.1f} s: {len(read.site.spaces)} namespaces\n")
@@ -130,6 +147,7 @@ def _up(
 @_as
 @_seed
 @_winner
+@_l3
 @click.option(
     "--repeat", type=click.IntRange(1), default=1, show_default=True, help="How often, each from nothing."
 )
@@ -142,6 +160,7 @@ def _run(  # noqa: PLR0913 (click hands over each option)
     name: str | None,
     seed: int | None,
     winner: str | None,
+    l3: str,
     repeat: int,
     *,
     plan_only: bool,
@@ -158,17 +177,18 @@ def _run(  # noqa: PLR0913 (click hands over each option)
     read = _chosen(scenario, bundle, seed)
     naming = naming_of(name or read.name)
     chosen = chosen_winner(read, winner)
+    agent = l3 == "neutron"
     if plan_only:
-        say(printed(plan(read.site, naming)))
+        say(printed(plan(read.site, naming, agent=agent)))
         return ExitCode.DONE
     if folder is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise CommandError(
             f"{folder}: there is something already", "name a new folder with -o", ExitCode.WRONG_USAGE
         )
-    check(read, naming)
+    check(read, naming, agent=agent)
     right, seen = True, Counter[str]()
     for number in range(1, repeat + 1):
-        outcome = _once(read, naming, _folder(folder, number, repeat), chosen, seed)
+        outcome = _once(read, naming, _folder(folder, number, repeat), chosen, seed, agent=agent)
         wanted = read.expectation
         right = right and (wanted is None or outcome.attempt.fate == wanted.fate or winner == FREE)
         right = right and all(tried.fate == each.fate for each, tried in outcome.checks)
@@ -307,7 +327,7 @@ def _chosen(scenario: str | None, bundle: Path | None, seed: int | None) -> Scen
 
 
 def _once(
-    read: Scenario, naming: Naming, folder: Path | None, winner: str | None, seed: int | None
+    read: Scenario, naming: Naming, folder: Path | None, winner: str | None, seed: int | None, *, agent: bool
 ) -> Outcome:
     """Run once; a lab that fails is told in one sentence."""
     from bothways.collect.captures import CaptureError  # noqa: PLC0415 (loaded when it is needed)
@@ -325,6 +345,7 @@ def _once(
                 scenario=str(read.path),
                 winner=winner,
                 seed=seed,
+                agent=agent,
                 tell=progress,
                 doubt=doubt,
             )

@@ -156,17 +156,31 @@ def hold(naming: Naming) -> Iterator[None]:
         raise CommandError(str(error), error.hint) from None
 
 
-def check(read: Scenario, naming: Naming) -> None:
-    """Say what is missing before anything is made."""
+def check(read: Scenario, naming: Naming, *, agent: bool = False) -> None:
+    """Say what is missing before anything is made; *agent*: Neutron's is to program routers."""
     from bothways.lab import plan  # noqa: PLC0415 (loaded when it is needed)
     from bothways.lab.build import missing_programs  # noqa: PLC0415
 
     need_root()
-    missing = missing_programs(plan(read.site, naming))
+    if agent:
+        _need_neutron(read)
+    missing = missing_programs(plan(read.site, naming, agent=agent))
     if missing:
         raise CommandError(
             f"this scenario needs {', '.join(missing)}", f"apt-get install -y {' '.join(missing)}"
         )
+
+
+def _need_neutron(read: Scenario) -> None:
+    from bothways.lab.build import has_module  # noqa: PLC0415 (loaded when it is needed)
+    from bothways.lab.plan_neutron import neutron_python  # noqa: PLC0415
+
+    if not any(space.router is not None for space in read.site.spaces.values()):
+        message = f"{read.name} has no router of Neutron that an agent could program"
+        raise CommandError(message, "leave --l3 out", ExitCode.WRONG_USAGE)
+    if not has_module(neutron_python(), "neutron"):
+        hint = "pip install 'bothways[neutron]' somewhere; BOTHWAYS_NEUTRON_PYTHON names the Python there"
+        raise CommandError(f"{neutron_python()} has no Neutron", hint)
 
 
 def need_root() -> None:

@@ -24,6 +24,7 @@ class Act:
     :param stays: it runs on after this: a service.
     :param until: command, in the same namespace, that prints something once the service is ready.
     :param mild: a failure is said and does not end the build.
+    :param patience: seconds after which it counts as failed.
     """
 
     stage: str
@@ -33,6 +34,7 @@ class Act:
     stays: bool = False
     until: tuple[str, ...] = ()
     mild: bool = False
+    patience: float = 60.0
 
     @property
     def words(self) -> tuple[str, ...]:

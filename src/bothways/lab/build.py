@@ -11,7 +11,7 @@ from typing import Final
 
 from bothways.lab.act import Act
 
-__all__ = ["BuildError", "build", "environment", "missing_programs", "run_act"]
+__all__ = ["BuildError", "build", "environment", "has_module", "missing_programs", "run_act"]
 
 _PATIENCE: Final = 15.0
 _PATH: Final = ":/usr/sbin:/sbin"
@@ -56,6 +56,15 @@ def missing_programs(acts: Iterable[Act]) -> tuple[str, ...]:
             {_PACKAGES.get(each, "openssh-server") for each in programs if not shutil.which(each, path=path)}
         )
     )
+
+
+def has_module(python: str, module: str) -> bool:
+    """Whether a Python has a module."""
+    find = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({module!r}) is None)"
+    try:
+        return subprocess.run((python, "-I", "-c", find), capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
 
 
 def environment() -> dict[str, str]:
@@ -115,10 +124,16 @@ def run_act(act: Act) -> str:
     words = ("setpriv", "--pdeathsig", "KILL", "--", *act.words)
     try:
         done = subprocess.run(
-            words, input=act.given or "", env=env, capture_output=True, text=True, check=False, timeout=60
+            words,
+            input=act.given or "",
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=act.patience,
         )
     except subprocess.TimeoutExpired:
-        raise BuildError(act, "it did not end within a minute") from None
+        raise BuildError(act, f"it did not end within {act.patience:.0f} s") from None
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip()).splitlines()
         told = next((line for line in said if "rror" in line), said[-1] if said else "")

@@ -24,13 +24,17 @@ def namespaces(site: Site, naming: Naming) -> Iterator[Act]:
         yield Act("namespaces", ("ip", "link", "set", "lo", "up"), name)
 
 
-def settings(site: Site, naming: Naming) -> Iterator[Act]:
+def settings(site: Site, naming: Naming, *, without_routers: bool = False) -> Iterator[Act]:
     """
     Filters first and addresses behind them, as the L3 agent does it; then routes, rules, neighbours, sysctls.
 
     An address that stands before its rules would answer in its own name for a moment.
+
+    :param without_routers: leave out the namespaces that Neutron's agent programs.
     """
     for space in site.spaces.values():
+        if without_routers and space.router is not None:
+            continue
         name = naming.space(space.place)
         for program, text in (
             ("iptables-restore", space.iptables),

@@ -117,7 +117,13 @@ def _space(place: Place, table: Mapping[str, Any], way: Way) -> Space:
         mtus=dict(table.get("mtus", {})),
         announce=table.get("announce", False),
         offload=tuple(table.get("offload", ())),
+        router=_router(table.get("iptables")),
     )
+
+
+def _router(said: object) -> Mapping[str, Any] | None:
+    """What the template of a Neutron router is filled in with; None for any other text."""
+    return said if isinstance(said, dict) and said.get("template") == "neutron-router" else None
 
 
 def _bridge(host: str, name: str, table: Mapping[str, Any], way: Way) -> Bridge:

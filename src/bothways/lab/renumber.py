@@ -100,6 +100,9 @@ def _networks(texts: list[str], chance: random.Random) -> dict[IPv4Network, IPv4
                 network = IPv4Network(match[1] + str(match[2]), strict=False)
                 if not any(network.overlaps(kept) for kept in _FIXED):
                     found.add(network)
+    for text in texts:
+        for match in _ADDRESS.finditer(text):
+            found |= _stray(match[1], found)
     outer = [each for each in sorted(found) if not any(each != o and each.subnet_of(o) for o in found)]
     taken: list[IPv4Network] = []
     moved = {}
@@ -114,6 +117,18 @@ def _networks(texts: list[str], chance: random.Random) -> dict[IPv4Network, IPv4
                 moved[network] = other
                 break
     return moved
+
+
+def _stray(text: str, found: set[IPv4Network]) -> set[IPv4Network]:
+    """The /24 of an address that stands in no network: a service's, a floating one's."""
+    try:
+        network = IPv4Network(f"{text}/24", strict=False)
+    except ValueError:
+        return set()
+    here = IPv4Address(text)
+    if any(here in each for each in found) or any(network.overlaps(kept) for kept in _FIXED):
+        return set()
+    return {network}
 
 
 def _moved(match: re.Match[str], networks: Mapping[IPv4Network, IPv4Network]) -> str:

@@ -51,6 +51,7 @@ def up(
     scenario: str,
     seed: int | None = None,
     winner: str | None = None,
+    agent: bool = False,
     tell: Callable[[str], None] = lambda _: None,
     doubt: Callable[[str], None] = lambda _: None,
 ) -> dict[str, float]:
@@ -65,7 +66,7 @@ def up(
         if old.stage == "up":
             raise LabError(f"a lab `{naming.lab}` is up already", f"bothways lab down {naming.lab}")
         clear(naming)
-    acts = plan(site, naming)
+    acts = plan(site, naming, agent=agent)
     spaces = {naming.space(place): f"{place.host}/{place.netns}" for place in site.spaces}
     spaces[naming.wires] = f"-/{ROOT}"
     record = Record(naming.lab, "building", site.title, scenario, time.time(), spaces, seed)
@@ -96,7 +97,7 @@ def clear(naming: Naming) -> None:
         raise LabError(f"left over: {'; '.join(left)}", "the kernel may still use it: try again in a second")
 
 
-def run_once(
+def run_once(  # noqa: PLR0913 (each is a choice of the caller)
     site: Site,
     naming: Naming,
     folder: Path,
@@ -104,13 +105,14 @@ def run_once(
     scenario: str,
     winner: str | None,
     seed: int | None = None,
+    agent: bool = False,
     tell: Callable[[str], None] = lambda _: None,
     doubt: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Build, try the connection with captures running, collect, and remove; also when something fails."""
     seconds = {}
     began = time.monotonic()
-    up(site, naming, scenario=scenario, seed=seed, winner=winner, tell=tell, doubt=doubt)
+    up(site, naming, scenario=scenario, seed=seed, winner=winner, agent=agent, tell=tell, doubt=doubt)
     seconds["up"] = time.monotonic() - began
     try:
         began = time.monotonic()

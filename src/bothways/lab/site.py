@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 __all__ = [
     "ROOT",
@@ -121,6 +122,7 @@ class Space:
     :param macs: device -> MAC; *mtus* device -> MTU.
     :param announce: whether its addresses are told to the neighbours with a gratuitous ARP, as Neutron does.
     :param offload: devices whose checksum and segmentation offloads stay on.
+    :param router: what Neutron's template was filled in with, None where it was not.
     """
 
     place: Place
@@ -138,6 +140,7 @@ class Space:
     mtus: Mapping[str, int] = field(default_factory=dict)
     announce: bool = False
     offload: tuple[str, ...] = ()
+    router: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
