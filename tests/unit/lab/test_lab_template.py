@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bothways.facts.span import Kind
+from bothways.lab.schema import SCENARIO, Each, Table
 from bothways.lab.template import TemplateError, fill, known
 from bothways.parse.iptables import parse_iptables
 
@@ -73,3 +74,25 @@ def test_what_is_not_there_is_said() -> None:
         fill("iptables", "x", {})
     with pytest.raises(TemplateError, match="template `neutron-router`: 'external' is undefined"):
         fill("iptables", "neutron-router", {})
+
+
+def test_the_page_lists_every_template() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs/reference/scenario.md").read_text(encoding="utf-8")
+    for kind in ("iptables", "nft", "flows"):
+        for name in known(kind):
+            assert f"| `{name}` | `{kind}` |" in page
+
+
+def test_the_page_lists_every_key() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs/reference/scenario.md").read_text(encoding="utf-8")
+    missing = [key for key in keys(SCENARIO) if f"`{key}`" not in page and f"{key}]" not in page]
+    assert missing == []
+
+
+def keys(form: object) -> set[str]:
+    """Every key that a table, or one below it, admits."""
+    if isinstance(form, Each):
+        return keys(form.form)
+    if not isinstance(form, Table):
+        return set()
+    return set(form.keys).union(*(keys(each) for each in form.keys.values()))
