@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 __all__ = ["renumber"]
 
 _ADDRESS: Final = re.compile(r"(?<![\d.])(\d{1,3}(?:\.\d{1,3}){3})(/\d{1,2})?(?![\d.])")
-_MAC: Final = re.compile(r"(?<![0-9a-f:])(?:[0-9a-f]{2}:){5}[0-9a-f]{2}(?![0-9a-f:])")
+_MAC: Final = re.compile(r"(?<![0-9a-f]{2}:)(?<![0-9a-f])(?:[0-9a-f]{2}:){5}[0-9a-f]{2}(?![0-9a-f:])")
 _DEVICE: Final = re.compile(
     r"(?<![0-9a-z])(qr-|qg-|sg-|tap|qvo|qvb|qbr|fg-|rfp-|fpr-)([0-9a-f]{8}-[0-9a-f]{2})(?![0-9a-f])"
 )
