@@ -41,14 +41,22 @@ def page() -> str:
             verb, info_name=name, parent=root, max_content_width=WIDTH, terminal_width=WIDTH
         )
         sections.append(section(f"bothways {name}", verb.get_help(context)))
-        for below in sorted(verb.list_commands(context)) if isinstance(verb, click.Group) else ():
-            inner = verb.get_command(context, below)
-            if inner is not None:
-                inside = click.Context(
-                    inner, info_name=below, parent=context, max_content_width=WIDTH, terminal_width=WIDTH
-                )
-                sections.append("#" + section(f"bothways {name} {below}", inner.get_help(inside)))
+        if isinstance(verb, click.Group):
+            sections += below(verb, context, name)
     return "\n".join(sections)
+
+
+def below(group: click.Group, context: click.Context, name: str) -> list[str]:
+    """Return a section for each verb of a group of verbs."""
+    out = []
+    for each in sorted(group.list_commands(context)):
+        inner = group.get_command(context, each)
+        if inner is not None:
+            inside = click.Context(
+                inner, info_name=each, parent=context, max_content_width=WIDTH, terminal_width=WIDTH
+            )
+            out.append("#" + section(f"bothways {name} {each}", inner.get_help(inside)))
+    return out
 
 
 def section(title: str, text: str) -> str:
