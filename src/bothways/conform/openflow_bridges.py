@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from bothways.conform.openflow_case import BridgeRecord, Setting
 from bothways.facts.dump import Dump
-from bothways.facts.openflow import LOCAL, Bridge, Flow, Port
+from bothways.facts.openflow import LOCAL, Action, Bridge, Flow, Group, Port
 from bothways.facts.span import Span
 from bothways.parse.openflow import read_flow, resolve_ports
+from bothways.parse.openflow_groups import read_group, with_ports
 from bothways.parse.ovs_appctl import parse_fdb_show
 
-__all__ = ["HOST", "BuiltSwitch", "built"]
+__all__ = ["HOST", "BuiltSwitch", "as_encoded", "built"]
 
 #: host name in the model's sentences; a recording knows no hosts
 HOST: Final = "switch"
+_VLAN_PRESENT: Final = 0x1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,15 @@ def _bridge(record: BridgeRecord, beyond: list[str]) -> Bridge:
         if flow is None:
             beyond.append(f"{record.name}: the flow `{text}`: {problems[0].message if problems else ''}")
         else:
-            rows.append(flow)
+            rows.append(as_encoded(flow) if record.encoded else flow)
+    groups: list[Group] = []
+    numbers = {name: port.number for name, port in ports.items() if port.number is not None}
+    for number, text in enumerate(record.groups, 1):
+        group, problems = read_group(Span(f"{record.name}.groups", number, text=text))
+        if group is None:
+            beyond.append(f"{record.name}: the group `{text}`: {problems[0].message if problems else ''}")
+        else:
+            groups.append(with_ports(group, numbers))
     fdb = parse_fdb_show(record.fdb, file=f"{record.name}.fdb", ports=ports)
     return Bridge(
         HOST,
@@ -59,7 +69,28 @@ def _bridge(record: BridgeRecord, beyond: list[str]) -> Bridge:
         Dump(resolve_ports(rows, ports), file),
         Dump(tuple(fdb.rows), f"{record.name}.fdb"),
         fail_mode="secure",
+        groups=Dump(tuple(groups), f"{record.name}.groups"),
+        mcast_snooping="mcast_snooping" in record.settings,
+        spanning_tree=bool({"stp", "rstp"} & record.settings),
     )
+
+
+def as_encoded(flow: Flow) -> Flow:
+    """
+    The flow as a switch has it that was given it in OpenFlow 1.1 or later.
+
+    ``encode_SET_VLAN_VID`` and its like in ``lib/ofp-actions.c``: ``mod_vlan_vid`` and ``mod_vlan_pcp``
+    become ``push_vlan`` and a write, unless the match or an action before asks for a tag.
+    """
+    tagged = any(term.field == "vlan_tci" and (term.value or 0) & _VLAN_PRESENT for term in flow.match)
+    actions: list[Action] = []
+    for action in flow.actions:
+        old = action.name in ("set_vlan_vid", "set_vlan_pcp") and action.args.get("push")
+        if old and not tagged:
+            actions.append(Action("push_vlan", {"ethertype": 0x8100}, action.text, action.column))
+        tagged = (tagged or bool(old) or action.name == "push_vlan") and action.name != "pop_vlan"
+        actions.append(replace(action, args={**action.args, "push": False}) if old else action)
+    return replace(flow, actions=tuple(actions))
 
 
 def _port(record: BridgeRecord, row: Mapping[str, Any]) -> Port:
@@ -81,6 +112,8 @@ def _port(record: BridgeRecord, row: Mapping[str, Any]) -> Port:
         protected=bool(row.get("protected")),
         config=frozenset(row.get("config") or ()),
         state=frozenset(row.get("state") or ()),
+        bond=str(row["bond"]) if row.get("bond") else None,
+        bond_mode=str(row["bond_mode"]) if row.get("bond_mode") else None,
     )
 
 

@@ -19,6 +19,9 @@ class BridgeRecord:
     :param flows: as ``ovs-ofctl add-flows`` takes them, one each; *groups* as ``add-groups`` does.
     :param fdb: what ``ovs-appctl fdb/show`` printed; *tlv_map* what ``dump-tlv-map`` did.
     :param beyond: settings of the bridge that the model does not have, such as a mirror.
+    :param encoded: True if the flows stand as they were given in OpenFlow 1.1 or later: there
+        ``mod_vlan_vid`` pushes a tag unless the flow has promised one.
+    :param settings: ``stp``, ``rstp``, ``mcast_snooping``, where they are on.
     """
 
     name: str
@@ -28,6 +31,8 @@ class BridgeRecord:
     fdb: str = ""
     tlv_map: str = ""
     beyond: tuple[str, ...] = ()
+    settings: frozenset[str] = frozenset()
+    encoded: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -46,6 +46,12 @@ class _Doing:
     size: int | None
     depth: int = 0
     sent: list[Sent] = field(default_factory=list)
+    covered: list[Fields] = field(default_factory=list)
+
+    def grow(self, octets: int) -> None:
+        """Let the packet be longer; tags and labels count, as in the datapath in userspace."""
+        if self.size is not None:
+            self.size += octets
 
 
 def thresholds(actions: str) -> tuple[int, ...]:
@@ -125,14 +131,61 @@ def _push_vlan(doing: _Doing, inside: str) -> None:
             raise NotFollowedError("a third VLAN tag")
         doing.fields["vlan_tci1"] = outer
     doing.fields["vlan_tci"] = tci
+    doing.grow(4)
 
 
 def _pop_vlan(doing: _Doing, _inside: str) -> None:
     doing.fields["vlan_tci"] = doing.fields.pop("vlan_tci1", 0)
+    doing.grow(-4)
+
+
+_LABEL: Final = ("mpls_label", "mpls_tc", "mpls_bos", "mpls_ttl")
+_LOW: Final = frozenset({"eth_src", "eth_dst", "vlan_tci", "vlan_tci1", "in_port", "pkt_mark", "metadata"})
+
+
+def _push_mpls(doing: _Doing, inside: str) -> None:
+    """A label goes on; under the first one nothing of the packet is seen."""
+    told = {name: int(value, 0) for name, value in _pairs(inside).items()}
+    fields = doing.fields
+    doing.grow(4)
+    if any(fields.get(name) for name in _LABEL):
+        outer = fields.get("mpls_label", 0) << 12 | fields.get("mpls_tc", 0) << 9
+        outer |= fields.get("mpls_bos", 0) << 8 | fields.get("mpls_ttl", 0)
+        fields["mpls_lse2"], fields["mpls_lse1"] = fields.get("mpls_lse1", 0), outer
+    else:
+        doing.covered.append(dict(fields))
+        for name in [name for name in fields if not _stays(name)]:
+            del fields[name]
+    fields["eth_type"] = told["eth_type"]
+    for name in _LABEL:
+        fields[name] = told[name.removeprefix("mpls_")]
+
+
+def _pop_mpls(doing: _Doing, inside: str) -> None:
+    kind, fields = int(_pairs(inside)["eth_type"], 0), doing.fields
+    outer = fields.pop("mpls_lse1", 0)
+    doing.grow(-4)
+    for name, shift, width in (
+        ("mpls_label", 12, 20),
+        ("mpls_tc", 9, 3),
+        ("mpls_bos", 8, 1),
+        ("mpls_ttl", 0, 8),
+    ):
+        fields[name] = outer >> shift & (1 << width) - 1
+    fields["mpls_lse1"] = fields.pop("mpls_lse2", 0)
+    fields["eth_type"] = kind
+    if kind not in (0x8847, 0x8848) and doing.covered:
+        hidden = doing.covered.pop()
+        fields.update({name: value for name, value in hidden.items() if not _stays(name)})
+
+
+def _stays(name: str) -> bool:
+    """Whether a field is not of the network layer or above."""
+    return name in _LOW or name.startswith(("reg", "tun_", "ct_"))
 
 
 def _clone(doing: _Doing, inside: str) -> None:
-    inner = _Doing(dict(doing.fields), doing.size, doing.depth + 1)
+    inner = _Doing(dict(doing.fields), doing.size, doing.depth + 1, covered=list(doing.covered))
     _run(inner, inside)
     doing.sent += inner.sent
 
@@ -151,8 +204,25 @@ def _check_length(doing: _Doing, inside: str) -> None:
     _clone(doing, branches["gt" if doing.size > size else "le"])
 
 
-def _ct(_doing: _Doing, _inside: str) -> None:
-    """The tracker changes what comes back from a recirculation, which is a translation of its own."""
+_NAT: Final = re.compile(r"nat\((src|dst)=([^-,)]+)")
+
+
+def _ct(doing: _Doing, inside: str) -> None:
+    """
+    The tracker translates the packet where it stands, to the first address and port of a range.
+
+    What comes back from a recirculation is a translation of its own.
+    """
+    found = _NAT.search(inside)
+    if found is None or found[2].startswith("["):
+        return
+    address, _, port = found[2].partition(":") if found[2].count(":") < 2 else (found[2], "", "")  # noqa: PLR2004 - IPv6
+    name = f"nw_{found[1]}" if "." in address else f"ipv6_{found[1]}"
+    doing.fields[name] = int(ip_address(address))
+    if port:
+        ported = "tp" if doing.fields.get("ip_proto") not in (1, 58) else "icmp"
+        end = {"src": "type", "dst": "code"}[found[1]] if ported == "icmp" else found[1]
+        doing.fields[f"{ported}_{end}"] = int(port) & (0xFF if ported == "icmp" else 0xFFFF)
 
 
 _ACTIONS: Final[Mapping[str, Callable[[_Doing, str], None]]] = {
@@ -168,6 +238,8 @@ _ACTIONS: Final[Mapping[str, Callable[[_Doing, str], None]]] = {
     "set": _set,
     "push_vlan": _push_vlan,
     "pop_vlan": _pop_vlan,
+    "push_mpls": _push_mpls,
+    "pop_mpls": _pop_mpls,
     "clone": _clone,
     "check_pkt_len": _check_length,
 }

@@ -248,6 +248,34 @@ def _push_vlan(draw: Draw, _at: Context) -> str:
     return f"push_vlan:{draw.one(('0x8100', '0x8100', '0x88a8'))}"
 
 
+def _mpls(draw: Draw, at: Context) -> str:
+    """Labels that go on and off again, in a copy: what the match promises is hidden under them."""
+    words = ["push_mpls:0x8847"]
+    labels = 1
+    for _ in range(draw.number(1, 5)):
+        word = draw.weighted({"set": 4, "send": 4, "ttl": 2, "push": 1, "pop": 1})
+        if word == "set":
+            field, value = draw.one(
+                (("label", draw.small(4)), ("tc", draw.small(3)), ("ttl", draw.number(1, 9)))
+            )
+            words.append(f"set_field:{value}->mpls_{field}" if field != "ttl" else f"set_mpls_ttl:{value}")
+        elif word == "send":
+            words.append(f"output:{draw.port()}")
+        elif word == "ttl":
+            words.append("dec_mpls_ttl")
+        elif word == "push" and labels < 3:  # a switch pushes no fourth one
+            labels += 1
+            words.append("push_mpls:0x8847")
+        elif word == "pop" and labels > 1:
+            labels -= 1
+            words.append("pop_mpls:0x8847")
+    if draw.chance(0.4) and labels == 1 and _is_ip(at):
+        words += [f"pop_mpls:{'0x0800' if at.is_('ip') else '0x86dd'}", f"output:{draw.port()}"]
+        if draw.chance(0.3):
+            words.append("dec_ttl")
+    return f"clone({','.join(words)},output:{draw.port()})"
+
+
 def _always(_at: Context) -> bool:
     return True
 
@@ -292,6 +320,7 @@ _ACTIONS: Final[Mapping[str, tuple[int, Callable[[Context], bool], Make]]] = {
     "dec_ttl": (5, _is_ip, lambda _d, _: "dec_ttl"),
     "resubmit": (16, _always, _resubmit),
     "clone": (3, _always, _clone),
+    "MPLS": (2, lambda at: at.depth == 0, _mpls),
     "ct": (4, _is_ip, _ct),
     "ct_clear": (1, _always, lambda _d, _: "ct_clear"),
     "check_pkt_larger": (1, _always, _check_larger),

@@ -124,6 +124,16 @@ def _conjunction(draw: Draw, at: Context, priority: int) -> Iterator[DrawnFlow]:
     yield DrawnFlow(at.table, priority - 1, (f"conj_id={identity}",), tuple(drawn_actions(draw, at)))
 
 
+#: how buckets of a ``select`` group are chosen, where it is said
+_SELECTIONS: Final = (
+    "hash",
+    "hash,fields(eth_src,ip_dst)",
+    "hash,selection_method_param=77,fields(ip_src,ip_dst,tcp_src,tcp_dst,udp_src)",
+    "hash,fields(ip_src=255.255.255.0,ip_proto,in_port,vlan_vid)",
+    "dp_hash",
+)
+
+
 def _group(draw: Draw, number: int, at: Context) -> DrawnGroup:
     kind = draw.weighted({"all": 4, "indirect": 2, "fast_failover": 2, "select": 2})
     buckets = []
@@ -135,7 +145,10 @@ def _group(draw: Draw, number: int, at: Context) -> DrawnGroup:
             words += f"weight:{draw.one((0, 1, 10))},"
         below = Context(at.table, at.tables, number - 1)
         buckets.append((words, tuple(drawn_bucket(draw, below))))
-    return DrawnGroup(number, f"type={kind}", tuple(buckets))
+    head = f"type={kind}"
+    if kind == "select" and draw.chance(0.7):
+        head += f",selection_method={draw.one(_SELECTIONS)}"
+    return DrawnGroup(number, head, tuple(buckets))
 
 
 def _packets(draw: Draw, pipeline: Pipeline) -> list[DrawnPacket]:

@@ -11,11 +11,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
 from bothways.facts.address import IPAddress, Mac, mac_from_int
-from bothways.facts.openflow import LOCAL
+from bothways.facts.openflow import LOCAL, Term
 from bothways.facts.packet import (
     ETH_ARP,
     ETH_IP,
@@ -37,8 +38,8 @@ from bothways.facts.span import Span
 from bothways.model.openflow.field import FIELDS
 from bothways.model.openflow.key import PIPELINE
 from bothways.model.openflow.passage import Arrival
-from bothways.parse.openflow_lex import cut
-from bothways.parse.openflow_match import read_match
+from bothways.parse.openflow_lex import Piece, cut
+from bothways.parse.openflow_match import read_terms, renamed
 
 __all__ = ["PacketTextError", "Printed", "arrival_of", "read_packet"]
 
@@ -48,6 +49,8 @@ _FIRST, _LATER = 1, 2
 _INNER: Final = re.compile(
     r"(dl_vlan|dl_vlan_pcp|vlan_tci|mpls_label|mpls_tc|mpls_ttl|mpls_bos|mpls_lse)([1-9])=(\w+)"
 )
+#: fields of the tunnel's header that no flow matches
+_OUTSIDE: Final = re.compile(r"(tun_tos|tun_ttl)=(\w+)")
 _NOTHING: Final = re.compile(r"[0x:.,/]*|no|none|::")
 
 
@@ -78,13 +81,17 @@ def read_packet(text: str, ports: Mapping[str, int] | None = None) -> Printed:
     rest: list[str] = []
     for piece in cut(text.strip(), 1):
         inner = _INNER.fullmatch(piece.text)
-        if inner is None:
+        outside = _OUTSIDE.fullmatch(piece.text)
+        if outside is not None:
+            found[outside[1]] = int(outside[2], 0)
+        elif piece.text.startswith("tun_flags=") and "oam" not in piece.text:
+            continue
+        elif inner is None:
             rest.append(piece.text)
         else:
             _put_inner(found, inner[1], int(inner[2]), int(inner[3], 0))
-    joined = ",".join(rest)
-    terms, _ = read_match(cut(joined, 1), Span("trace", 1, text=joined))
-    for term in terms:
+    read = [term for text in rest for term in _terms(text)]
+    for term in renamed(read):
         value = term.value
         name, _, said = term.text.partition("=")
         if value is None and term.field == "in_port":
@@ -94,6 +101,12 @@ def read_packet(text: str, ports: Mapping[str, int] | None = None) -> Printed:
         elif not _NOTHING.fullmatch(said) or not name:
             unread.append(term.text)
     return Printed(found, tuple(unread))
+
+
+@lru_cache(maxsize=1 << 14)
+def _terms(text: str) -> tuple[Term, ...]:
+    """What one term says; packets of one recording have most of them in common."""
+    return tuple(read_terms(Piece(text, 1), Span("trace", 1, text=text))[0])
 
 
 def _put_inner(found: dict[str, int], name: str, level: int, value: int) -> None:
@@ -118,6 +131,7 @@ def arrival_of(printed: Printed) -> Arrival:
     packet = _packet(f)
     more = {name: value for name, value in f.items() if name not in FIELDS and name != "in_port"}
     more |= {name: f.get(name, 0) for name in PIPELINE if name.startswith("tun_") or name in _SENT_ALONG}
+    more |= {name: f.get(name, 0) for name in ("mpls_lse1", "mpls_lse2")}
     for name, field in FIELDS.items():
         value, known = field.read(packet)
         whole = (1 << field.width) - 1

@@ -18,7 +18,9 @@ _LOCAL: Final = 65534
 _DP_BRIDGE: Final = re.compile(r"^  (\S+):\s*$")
 _DP_PORT: Final = re.compile(r"^ +(\S+) (\d+)/(\d+):")
 #: settings of a bridge that change what happens and are not in the model
-_BEYOND: Final = ("mirrors", "stp", "rstp", "mcast_snooping")
+_BEYOND: Final = ("mirrors",)
+#: settings that change what happens and that the model has
+_SETTINGS: Final = ("stp", "rstp", "mcast_snooping")
 #: what a flow line says about itself that the switch does not need
 _NOISE: Final = re.compile(r"\breset_counts\b ?")
 
@@ -36,9 +38,8 @@ def bridge_of(name: str, given: Mapping[str, Any]) -> BridgeRecord:
         if faces is None:
             ports.append(row)
             continue
-        if len(faces) != 1:
-            beyond.append(f"the bond {row['name']}")
-        ports += [{**row, **face} for face in faces]
+        bond = {"bond": row["name"]} if len(faces) != 1 else {}
+        ports += [{**row, **face, **bond} for face in faces]
     return BridgeRecord(
         name=name,
         ports=tuple(ports),
@@ -47,6 +48,7 @@ def bridge_of(name: str, given: Mapping[str, Any]) -> BridgeRecord:
         fdb=str(given.get("fdb") or ""),
         tlv_map=str(given.get("tlv_map") or ""),
         beyond=tuple(beyond),
+        settings=frozenset(word for word in _SETTINGS if given.get(word)),
     )
 
 
@@ -63,6 +65,7 @@ def pipeline_of(given: Mapping[str, Any]) -> Setting:
         flows=_texts(given["flows"]),
         groups=_texts(given.get("groups") or ()),
         tlv_map=str(given.get("tlv_map") or _TLV_MAP),
+        encoded=True,
     )
     numbers = given.get("dp_to_ofport") or {}
     datapath = {(PIPELINE_BRIDGE, int(of)): str(number) for number, of in numbers.items()}
@@ -85,7 +88,7 @@ def seed_of(given: Mapping[str, Any]) -> Setting:
     ports = given.get("ports") or [{"name": f"p{n}", "ofport": n, "type": "dummy"} for n in sorted(numbers)]
     local = {"name": bridge, "ofport": _LOCAL, "type": "internal"}
     groups = _texts(given.get("groups") or ())
-    record = BridgeRecord(bridge, (*ports, local), _texts(flows), groups)
+    record = BridgeRecord(bridge, (*ports, local), _texts(flows), groups, encoded=True)
     of = {(bridge, int(port["ofport"])): str(port["ofport"]) for port in ports}
     return Setting({bridge: record}, of)
 

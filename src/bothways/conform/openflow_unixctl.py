@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -26,13 +27,20 @@ class ControlSocket:
     """A connection to a daemon."""
 
     def __init__(self, path: Path, *, timeout: float = 20.0) -> None:
-        self._socket = socket.socket(socket.AF_UNIX)
-        try:
-            self._socket.settimeout(timeout)
-            self._socket.connect(str(path))
-        except OSError:
-            self._socket.close()
-            raise
+        deadline = time.monotonic() + timeout
+        while True:
+            self._socket = socket.socket(socket.AF_UNIX)
+            try:
+                self._socket.settimeout(timeout)
+                self._socket.connect(str(path))
+            except OSError as error:
+                self._socket.close()
+                # The file is there a moment before the daemon listens.
+                if not isinstance(error, ConnectionRefusedError) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+            else:
+                break
         self._next = 0
         self._decoder = json.JSONDecoder()
 

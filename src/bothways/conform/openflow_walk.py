@@ -13,6 +13,7 @@ from bothways.facts.openflow import LOCAL, Bridge, Flow
 from bothways.facts.span import Span
 from bothways.model.openflow.field import FIELDS, Bits
 from bothways.model.openflow.given_tracker import GivenTracker
+from bothways.model.openflow.learned import LearnedFlows
 from bothways.model.openflow.passage import Arrival, Output
 from bothways.model.openflow.pipeline import MacTable, process
 from bothways.model.openflow.tracker import CtState
@@ -131,6 +132,7 @@ def _walk(
     learns: bool,
 ) -> Walked:
     macs = MacTable() if learns else _StillTable()
+    learned = LearnedFlows(still=not learns)
     for bridge in switch.bridges.values():
         macs.seed(bridge)
     unknown: dict[str, None] = {}
@@ -142,7 +144,8 @@ def _walk(
         if not waiting:
             break
         name, coming = waiting.pop(0)
-        passage = process(switch.bridges[name], coming, macs, oracle, tracker)
+        bridge = switch.bridges[name]
+        passage = process(bridge, coming, macs, oracle, tracker, learned=learned, traced=True)
         unknown |= dict.fromkeys(passage.unknown)
         visited += [(name, table, flow) for table, flow in passage.visited]
         if crossing == 0:
@@ -153,7 +156,7 @@ def _walk(
                 continue
             far = _far_end(switch.bridges, output)
             if far is not None:
-                waiting.append((far[0], Arrival(far[1], output.packet)))
+                waiting.append((far[0], output.through_patch(far[1])))
     else:
         unknown.setdefault("what becomes of a packet that passes more than 200 bridges")
     return Walked(tuple(copies), tuple(finals), tuple(visited), (*unknown, *oracle.unknown))
@@ -181,7 +184,7 @@ def _far_end(bridges: Mapping[str, Bridge], output: Output) -> tuple[str, int] |
 def _copy(bridge: str, output: Output) -> ModelCopy:
     number = output.port.number
     port = LOCAL & 0xFFFF if number in (None, LOCAL) and output.port.name == bridge else number or 0
-    fields = {name: known.read(output.packet) for name, known in FIELDS.items()}
+    fields = {name: known.read(output.packet) for name, known in FIELDS.items()} | dict(output.fields)
     if output.tun_id is not None:
         fields["tun_id"] = (output.tun_id, -1)
     if output.tun_dst is not None:

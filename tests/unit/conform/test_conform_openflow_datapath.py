@@ -36,7 +36,7 @@ def sent(actions: str, size: int | None = None) -> list[tuple[str, dict[str, int
         ("set(skb_mark(0x7)),2", [("2", {"pkt_mark": 7})]),
         ("set(tunnel(tun_id=0x43e,dst=1.1.1.1,ttl=64,flags(df|key))),2",
          [("2", {"tun_id": 0x43E, "tun_dst": 0x01010101})]),
-        ("ct(commit,zone=5,nat(src=10.0.0.9)),recirc(0x4),2", [("2", {})]),
+        ("ct(commit,zone=5,nat(src=10.0.0.9)),recirc(0x4),2", [("2", {"nw_src": 0x0A000009})]),
         ("userspace(pid=0,controller(reason=1,dont_send=0)),2", [("2", {})]),
     ],
 )  # fmt: skip
@@ -52,8 +52,18 @@ def test_a_length_decides_between_two_lists() -> None:
     assert sent(actions, 100) == [("3", {"nw_ttl": 1}), ("4", {})]
 
 
+def test_a_label_covers_the_packet_until_it_is_popped() -> None:
+    pushed = "push_mpls(label=7,tc=0,ttl=64,bos=1,eth_type=0x8847)"
+    copies = interpret(f"{pushed},2,pop_mpls(eth_type=0x800),3", PACKET)
+
+    assert [copy.port for copy in copies] == ["2", "3"]
+    under, bare = (copy.fields for copy in copies)
+    assert (under["eth_type"], under["mpls_label"], "nw_ttl" in under) == (0x8847, 7, False)
+    assert (bare["eth_type"], bare["nw_ttl"]) == (0x800, PACKET["nw_ttl"])
+
+
 @pytest.mark.parametrize(
-    "actions", ["pop_mpls(eth_type=0x800),2", "set(nsh(ttl=1)),2", "check_pkt_len(size=9,gt(2),le(3))"]
+    "actions", ["push_nsh(flags=0),2", "set(nsh(ttl=1)),2", "check_pkt_len(size=9,gt(2),le(3))"]
 )
 def test_what_is_not_followed_is_said(actions: str) -> None:
     with pytest.raises(NotFollowedError):

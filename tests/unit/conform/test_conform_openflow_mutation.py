@@ -34,7 +34,9 @@ WITHOUT_EFFECT = frozenset(
     }
 )  # fmt: skip
 #: no pipeline of the recording holds them: OpenFlow 1.5 dumps them as other actions (``LOCAL`` is an output)
-NEVER_DUMPED = frozenset({"apply_actions", "load", "local", "set_vlan_vid", "set_vlan_pcp", "strip_vlan"})
+NEVER_DUMPED = frozenset(
+    {"apply_actions", "load", "local", "set_vlan_vid", "set_vlan_pcp", "strip_vlan", "debug_recirc"}
+)
 
 
 def nothing(_original: Execute) -> Execute:

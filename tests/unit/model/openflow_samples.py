@@ -31,7 +31,7 @@ from bothways.facts.span import Span
 from bothways.model.openflow.passage import Arrival, Passage
 from bothways.parse.openflow import read_flow, resolve_ports
 from bothways.parse.openflow_lex import cut
-from bothways.parse.openflow_match import read_match
+from bothways.parse.openflow_match import read_terms, renamed
 
 __all__ = ["FILE", "Asked", "arrival", "bridge", "flow_of", "packet", "ports", "sent"]
 
@@ -97,7 +97,8 @@ def bridge(
 
 def _fields(text: str) -> dict[str, int]:
     """Values by field; a term that is zero and not known is left out."""
-    terms, _ = read_match(cut(text, 1), Span("trace", 1, text=text))
+    line = Span("trace", 1, text=text)
+    terms = renamed([term for piece in cut(text, 1) for term in read_terms(piece, line)[0]])
     found: dict[str, int] = {}
     for term in terms:
         if term.value is None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from openflow_samples import Asked, arrival, bridge, ports, sent
 
 from bothways.facts.choice import Freedom
@@ -106,16 +107,78 @@ def test_a_doubtful_flow_alone_in_its_table_may_miss() -> None:
     assert passage.unknown
 
 
-def test_a_conjunction_is_said_only_if_every_clause_has_a_match() -> None:
+def test_a_conjunction_counts_if_every_clause_has_a_match() -> None:
     met = """priority=9,ip,nw_src=10.0.0.1 actions=conjunction(7,1/2)
              priority=9,tcp,tp_dst={port} actions=conjunction(7,2/2)
-             conj_id=7,ip actions=output:3
+             priority=3,conj_id=7,ip actions=output:3
              priority=1 actions=output:2"""
 
     missing, whole = through(bridge(met.format(port=80))), through(bridge(met.format(port=22)))
 
     assert (sent(missing), missing.unknown) == (["p2"], ())
-    assert any("conjunction 7" in text for text in whole.unknown)
+    assert (sent(whole), whole.unknown) == (["p3"], ())
+    (step,) = whole.outputs[0].steps
+    assert {span.line for span in step.evidence} == {1, 2, 3}
+
+
+BOTH = "priority=9,ip actions=conjunction(7,1/2)\npriority=9,tcp actions=conjunction(7,2/2)"
+SHARED = """priority=9,ip actions=conjunction(6,1/2),conjunction(7,1/2)
+            priority=9,tcp actions=conjunction(7,2/2)
+            priority=9,udp actions=conjunction(6,2/2)
+            priority=4,conj_id=7 actions=output:3
+            priority=4,conj_id=6 actions=drop"""
+
+
+@pytest.mark.parametrize(
+    ("flows", "expected"),
+    [
+        # nothing but clauses of one priority make up a conjunction
+        ("priority=9,ip actions=conjunction(7,1/2)\npriority=8,tcp actions=conjunction(7,2/2)", "p2"),
+        # a flow of the same priority that matches by itself wins
+        (
+            f"{BOTH}\npriority=9,tp_dst=22,tcp actions=output:3",
+            "p3",
+        ),
+        # a clause of a higher priority hides a flow of the same match, unless its conjunction fails
+        ("priority=9,ip actions=conjunction(7,1/2)\npriority=5,ip actions=output:3", "p3"),
+        (
+            f"{BOTH}\npriority=5,ip actions=output:3",
+            "p2",
+        ),
+        # one clause may count for several conjunctions
+        (
+            SHARED,
+            "p3",
+        ),
+    ],
+)
+def test_which_clauses_count(flows: str, expected: str) -> None:
+    passage = through(bridge(f"{flows}\npriority=1 actions=output:2"))
+
+    assert (sent(passage), passage.unknown) == ([expected], ())
+
+
+def test_two_conjunctions_of_one_priority_are_free() -> None:
+    flows = bridge("""priority=9,ip actions=conjunction(6,1/2),conjunction(7,1/2)
+                      priority=9,tcp actions=conjunction(6,2/2),conjunction(7,2/2)
+                      priority=4,conj_id=6 actions=output:2
+                      priority=4,conj_id=7 actions=output:3""")
+    first, other = Asked(), Asked({"": "conj_id=7"})
+
+    assert (sent(through(flows, first)), sent(through(flows, other))) == (["p2"], ["p3"])
+    assert first.freedoms == {Freedom.FREE}
+
+
+def test_a_clause_that_nobody_can_tell_is_said() -> None:
+    passage = through(
+        bridge("""priority=9,ip,frobnicate=1 actions=conjunction(7,1/2)
+                  priority=9,tcp actions=conjunction(7,2/2)
+                  priority=4,conj_id=7 actions=output:3
+                  priority=1 actions=output:2""")
+    )
+
+    assert sent(passage) == ["p2"]
+    assert any("`frobnicate=1`" in text for text in passage.unknown)
 
 
 def test_the_index_of_a_dump_is_built_once() -> None:

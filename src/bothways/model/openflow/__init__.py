@@ -4,17 +4,25 @@ What one bridge of Open vSwitch does to one packet.
 field       how each field is read from a packet, written back, and worded
 key         all fields of one packet on its way through the tables, bit by bit known or not
 match       one flow held against a key: yes, no, or not known
+classifier  the flows of one table, found by what they match
+conjunction flows that match as clauses of a conjunction
 tables      which flow of a table wins
 passage     what goes into a bridge and what comes out
-run         one packet's translation while it is written: frames, trail, doubts
+frame       a list of actions that is being executed
+run         one packet's translation while it is written: frames, trail, doubts, limits
+ending      how it ends: copies, or why there are none
 ct          the action ``ct``: asks a tracker; recirculation: the copy that comes back
 tracker     what a tracker is asked and answers: kernel_tracker, userspace_tracker, given_tracker
-actions     what each action does, as a table
+actions     what each action does, as a table; by subject: sending, writing, vlans, mpls, copies, groups,
+            balancing, learning
 action_set  write_actions, and the order in which the set is executed
+hashing     hashes of a packet, by which a switch chooses
+learned     flows that ``learn`` added
 egress      sending to a port: its configuration, and tunnels
-normal      the action NORMAL: learning, VLANs, flooding
+normal      the action NORMAL: learning, flooding, bonds; vlan_mode: VLANs of ports; mac_table: learned MACs
 pipeline    runs a packet through the tables
 
-Not modelled here: groups, meters, ``learn``, conjunctions, ``clone``, MPLS, NSH. Where
-one of them has a part in a packet's way, the passage says so in ``unknown``.
+Not modelled here: NSH and other encapsulations, PBB, limits of ``learn``, multicast snooping. Where one of
+them has a part in a packet's way, the passage says so in ``unknown``. That a meter lets a packet pass, and
+that the copies of a mirror reach nobody on the way, is assumed and said.
 """

@@ -12,9 +12,10 @@ from typing import Final
 from bothways.facts.openflow import Action
 from bothways.facts.span import Span
 from bothways.model.openflow.field import KNOWN
-from bothways.model.openflow.run import Frame, Run
+from bothways.model.openflow.frame import Frame
+from bothways.model.openflow.run import Run
 
-__all__ = ["clear", "finish", "gather"]
+__all__ = ["clear", "finish", "gather", "in_order"]
 
 Entry = tuple[Action, Span]
 
@@ -33,6 +34,7 @@ _SENDING: Final = (
     frozenset({"group"}),
     frozenset({"output", "local", "in_port", "flood", "all", "normal", "controller", "none", "any", "table"}),
     frozenset({"resubmit"}),
+    frozenset({"ct_clear"}),
     frozenset({"ct"}),
 )
 _KNOWN_NAMES: Final = frozenset(
@@ -50,8 +52,8 @@ def gather(run: Run, action: Action) -> None:
                 f"what `{written.text}` in the action set does to {run.where}: it is not modelled", blind=True
             )
             continue
-        run.actions_of_set.extend((written, span) for span in run.frame.evidence)
-    sending = _sending(run.actions_of_set)
+        run.actions_of_set.extend((written, span) for span in run.frame.evidence[:1])
+    sending = _sending([entry for entry in run.actions_of_set if _counts(entry[0])])
     port = None if sending is None else sending[0].args.get("port")
     run.key.put("actset_output", (port if isinstance(port, int) else _UNSET, KNOWN), 0xFFFFFFFF)
 
@@ -63,19 +65,32 @@ def clear(run: Run) -> None:
 
 
 def finish(run: Run) -> None:
-    """Put the actions of the set on top of the stack, in their order; none if none of them sends."""
-    entries = list(_in_order(run.actions_of_set))
+    """Execute the actions of the set in their order; none if none of them sends."""
+    entries = in_order(run.actions_of_set)
     run.actions_of_set.clear()
-    if not entries:
+    if not entries or run.exited:
         return
     spans = tuple(dict.fromkeys(span for _, span in entries))
     actions = tuple(action for action, _ in entries)
     run.open(Frame(_table_of(run), actions, spans, "the action set", 0, len(run.steps)))
+    run.drain()
+
+
+def in_order(entries: list[Entry]) -> list[Entry]:
+    """The actions of a set, as they are executed."""
+    return list(_in_order(entries))
 
 
 def _table_of(run: Run) -> int:
     number = run.function.partition("=")[2]
     return int(number) if number.isdigit() else 0
+
+
+def _counts(action: Action) -> bool:
+    """Whether an action has a place in a set: no output to a register or of a cut packet."""
+    if action.name == "controller":
+        return not set(action.args) - {"max_len"}
+    return action.name != "output" or ("field" not in action.args and "(" not in action.text)
 
 
 def _sending(entries: list[Entry]) -> Entry | None:
@@ -86,6 +101,7 @@ def _sending(entries: list[Entry]) -> Entry | None:
 
 
 def _in_order(entries: list[Entry]) -> Iterator[Entry]:
+    entries = [entry for entry in entries if _counts(entry[0])]
     sending = _sending(entries)
     if sending is None:
         return

@@ -61,7 +61,7 @@ def ct(run: Run, action: Action) -> None:
         run.doubt(text)
     if tracked.lost:
         run.lose(tracked.lost)
-        run.frames.clear()
+        run.stop()
         return
     if isinstance(table, int):
         key = run.key.seen_again(tracked.packet, fields_of(tracked))

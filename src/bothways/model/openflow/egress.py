@@ -8,8 +8,10 @@ What a port's configuration refuses, and which key and which other end a tunnel 
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address
+from typing import Final
 
 from bothways.facts.address import IPAddress, address
+from bothways.facts.choice import Assumption
 from bothways.facts.openflow import LOCAL, Bridge, Port
 from bothways.facts.span import Span
 from bothways.model.openflow.field import Bits
@@ -17,7 +19,11 @@ from bothways.model.openflow.key import TUNNELS, Key
 from bothways.model.openflow.passage import Output
 from bothways.model.openflow.run import Run
 
-__all__ = ["port_of", "send", "send_to"]
+__all__ = ["may_enable", "port_of", "send", "send_to"]
+
+
+#: what ``ovs-ofctl show`` says of a port in a spanning tree
+_STP: Final = frozenset({"STP_LISTEN", "STP_LEARN", "STP_FORWARD", "STP_BLOCK"})
 
 
 def port_of(bridge: Bridge, number: int) -> Port | None:
@@ -31,14 +37,14 @@ def port_of(bridge: Bridge, number: int) -> Port | None:
     return Port(bridge.name, LOCAL, Span(bridge.flows.file if bridge.flows else ""), kind="internal")
 
 
-def send_to(run: Run, number: int) -> None:
+def send_to(run: Run, number: int, cut: int | None = None) -> None:
     """Send to a port number, unless the packet came in there."""
     if number == run.key.in_port:
         run.lose(f"output to port {number} is left out, as the packet came in there")
         return
     port = port_of(run.bridge, number)
     if port is not None:
-        send(run, port)
+        send(run, port, cut)
     elif _all_numbers_known(run.bridge):
         run.lose(f"{run.bridge.name} has no port {number}")
     else:
@@ -49,27 +55,62 @@ def send_to(run: Run, number: int) -> None:
         )
 
 
-def send(run: Run, port: Port) -> None:
-    """Send out of a port, if its configuration lets packets out."""
-    refusal = _refusal(run.bridge, port)
+def send(run: Run, port: Port, cut: int | None = None) -> None:
+    """
+    Send out of a port, if its configuration lets packets out.
+
+    :param cut: how many bytes go out at most.
+    """
+    refusal = _refusal(run.bridge, port) or _protected(run, port)
+    if cut is not None and port.kind == "patch":
+        refusal = refusal or f"{port.name} is a patch port, and nothing is cut on its way through one"
     if refusal:
         run.lose(refusal)
         return
+    if run.bridge.spanning_tree and not _STP & port.state and not _without_tree(port):
+        run.oracle.assume(
+            Assumption(f"{port.name} forwards in the spanning tree", f"ovs-ofctl show {run.bridge.name}")
+        )
+    if run.traced and run.key.bare and port.kind == "patch":
+        run.lose("ofproto/trace does not follow a packet that comes back without its MPLS labels")
+        return
+    packet = run.key.inside()
     if port.kind not in TUNNELS:
-        run.emit(Output(run.key.packet, port, tuple(run.steps)))
+        seen = run.key.unseen() if port.kind == "patch" and run.tracked is not None else {}
+        run.emit(Output(packet, port, tuple(run.steps), fields=run.key.carried(), cut=cut, seen=seen))
         return
     remote = _remote(run.key, port)
     if remote is not None and (int(remote) == 0 or _is(run.came_to, remote)):
         why = "no flow says where to" if int(remote) == 0 else f"{remote} is this end of the tunnel"
         run.lose(f"{port.name} sends nothing: {why}")
         return
-    run.emit(Output(run.key.packet, port, tuple(run.steps), _key_of_tunnel(run.key, port), remote))
+    key = _key_of_tunnel(run.key, port)
+    run.emit(Output(packet, port, tuple(run.steps), key, remote, run.key.carried(), cut))
+
+
+def may_enable(port: Port) -> bool:
+    """Whether a port counts as living for groups and bundles: administratively up, with a carrier."""
+    return "PORT_DOWN" not in port.config and not port.state & {"LINK_DOWN", "BLOCKED"}
+
+
+def _without_tree(port: Port) -> bool:
+    return "false" in (port.other_config.get("stp-enable"), port.other_config.get("rstp-enable"))
+
+
+def _protected(run: Run, port: Port) -> str:
+    """Two protected ports do not talk to each other (``xlate_flow_is_protected``)."""
+    ingress = run.ingress
+    if port.protected and ingress is not None and ingress.protected:
+        return f"{port.name} and {ingress.name} are protected"
+    return ""
 
 
 def _refusal(bridge: Bridge, port: Port) -> str:
     """Why a port lets nothing out; PORT_DOWN also stands at devices that moved into a namespace and work."""
     if "NO_FWD" in port.config:
         return f"{port.name} is configured NO_FWD"
+    if port.state & _STP - {"STP_FORWARD"}:
+        return f"{port.name} does not forward in the spanning tree"
     moved = port.name == bridge.name or port.kind != "" or port.mac is None or not any(port.mac.strip("0:"))
     if "PORT_DOWN" in port.config and not moved:
         return f"{port.name} is down"

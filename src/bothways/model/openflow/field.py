@@ -280,6 +280,11 @@ def _outside(needs: Callable[[Packet], bool]) -> Read:
     return lambda packet: _NOT_HELD if needs(packet) else _ABSENT
 
 
+def _kept(packet: Packet, _value: int, _known: int) -> Packet:
+    """Writer of a field for which a packet has no place: it stays in the flow key."""
+    return packet
+
+
 def _show_mac(value: int) -> str:
     return mac_from_int(value)
 
@@ -322,7 +327,7 @@ FIELDS: Final[Mapping[str, Field]] = {
     "nw_ttl": Field(8, *_TTL, _is_ip, "TTL", str),
     "nw_tos": Field(8, *_TOS, _is_ip, "TOS"),
     "nw_frag": Field(8, _read_frag, None, _is_ip, "fragment"),
-    "ipv6_label": Field(20, _read_label, None, _is_ipv6, "flow label"),
+    "ipv6_label": Field(20, _read_label, _kept, _is_ipv6, "flow label"),
     "tp_src": Field(16, *_port(sending=True), _has_ports, "source port", str, Did.TRANSLATED),
     "tp_dst": Field(16, *_port(sending=False), _has_ports, "destination port", str, Did.TRANSLATED),
     "tcp_flags": Field(12, _read_tcp_flags, None, _is_tcp, "TCP flags"),
@@ -334,13 +339,13 @@ FIELDS: Final[Mapping[str, Field]] = {
     "arp_sha": Field(48, *_SHA, _is_arp, "ARP sender MAC", _show_mac),
     "arp_tha": Field(48, *_THA, _is_arp, "ARP target MAC", _show_mac),
     **{
-        name: Field(width, _outside(_is_neighbour_discovery), None, _is_neighbour_discovery, name)
+        name: Field(width, _outside(_is_neighbour_discovery), _kept, _is_neighbour_discovery, name)
         for name, width in (
             ("nd_target", 128), ("nd_sll", 48), ("nd_tll", 48), ("nd_reserved", 32), ("nd_options_type", 8),
         )
     },
     **{
-        name: Field(width, _outside(_is_mpls), None, _is_mpls, name)
+        name: Field(width, _outside(_is_mpls), _kept, _is_mpls, name)
         for name, width in (("mpls_label", 20), ("mpls_tc", 3), ("mpls_bos", 1), ("mpls_ttl", 8))
     },
 }  # fmt: skip

@@ -9,6 +9,7 @@ Nothing is remembered from packet to packet.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from bothways.facts.address import Endpoint
 from bothways.facts.conntrack import Entry
@@ -32,10 +33,10 @@ class GivenTracker:
     def track(self, packet: Packet, request: Request, before: Tracked | None, now_ns: int) -> Tracked:
         """Give a copy that comes back the next state."""
         del before, now_ns
-        if not request.comes_back:
-            return Tracked(packet, CtState.TRK, request.zone)
-        state = self._states.pop(0) if self._states else CtState.TRK | CtState.NEW
         after = packet if request.nat is None else _first(packet, request.nat)
+        if not request.comes_back:
+            return Tracked(after, CtState.TRK, request.zone)
+        state = self._states.pop(0) if self._states else CtState.TRK | CtState.NEW
         mark, label = masked(0, request.mark), masked(0, request.label)
         return Tracked(after, state, request.zone, mark, label)
 
@@ -50,5 +51,10 @@ def _first(packet: Packet, nat: NatTarget) -> Packet:
     source = nat.kind == "SNAT"
     if first.low is None or first.low.version != packet.ip.src.version:
         return packet
+    if packet.icmp is not None and first.port_low is not None:
+        # It writes the port all the same, where ICMP has its type and code.
+        octet = first.port_low & 0xFF
+        icmp = replace(packet.icmp, type=octet) if source else replace(packet.icmp, code=octet)
+        packet = replace(packet, icmp=icmp)
     end = Endpoint(first.low, first.port_low)
     return packet.with_source(end) if source else packet.with_destination(end)

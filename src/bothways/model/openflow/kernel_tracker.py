@@ -81,7 +81,8 @@ class KernelTracker:
         connection = tracking.connection
         if connection is None:
             state = CtState.TRK | CtState.INV
-            return Tracked(packet, state, request.zone, findings=tuple(findings), memory=None)
+            lost = tracking.why if tracking.dropped else ""
+            return Tracked(packet, state, request.zone, findings=tuple(findings), memory=None, lost=lost)
         if request.nat is not None and not nat & _NAT and (_confirmed(connection) or request.commit):
             packet, nat, lost = self._translate(packet, tracking, request, request.nat, findings)
             if lost:

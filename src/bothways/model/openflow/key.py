@@ -8,7 +8,8 @@ they are made of. Source: ovs-fields(7).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from bothways.facts.address import IPAddress
@@ -19,7 +20,7 @@ from bothways.facts.step import Did
 from bothways.model.openflow.field import FIELDS, KNOWN, Bits
 from bothways.model.openflow.passage import Arrival
 
-__all__ = ["PIPELINE", "TUNNELS", "Key", "of_arrival"]
+__all__ = ["CARRIED", "PIPELINE", "TUNNELS", "WIDE", "Key", "of_arrival"]
 
 #: kinds of ports that encapsulate
 TUNNELS: Final = frozenset({"vxlan", "geneve", "gre", "stt", "erspan", "lisp", "gtpu", "ip6gre", "bareudp"})
@@ -27,7 +28,7 @@ TUNNELS: Final = frozenset({"vxlan", "geneve", "gre", "stt", "erspan", "lisp", "
 _TUNNEL_FIELDS: Final[Mapping[str, int]] = {
     "tun_id": 64, "tun_src": 32, "tun_dst": 32, "tun_ipv6_src": 128, "tun_ipv6_dst": 128, "tun_flags": 16,
     "tun_gbp_id": 16, "tun_gbp_flags": 8, "tun_erspan_ver": 4, "tun_erspan_idx": 20, "tun_erspan_dir": 1,
-    "tun_erspan_hwid": 6, "gtpu_flags": 8, "gtpu_msgtype": 8,
+    "tun_erspan_hwid": 6, "gtpu_flags": 8, "gtpu_msgtype": 8, "tun_tos": 8, "tun_ttl": 8,
 }  # fmt: skip
 #: conntrack's fields are zero until an action ``ct`` sets them
 _TRACKING: Final[Mapping[str, int]] = {
@@ -40,6 +41,7 @@ _NOT_HELD: Final[Mapping[str, int]] = {"pkt_mark": 32, "skb_priority": 32, "dp_h
 #: fields that live only inside the pipeline -> width in bits
 PIPELINE: Final[Mapping[str, int]] = {
     **_REGISTERS, **_TUNNEL_FIELDS, **_TRACKING, **_NOT_HELD,
+    "vlan_tci1": 16, "mpls_lse1": 32, "mpls_lse2": 32,
     "metadata": 64, "in_port": 16, "actset_output": 32, "conj_id": 32, "recirc_id": 32, "packet_type": 32,
 }  # fmt: skip
 _OF_TRANSPORT: Final = frozenset({"tp_src", "tp_dst", "icmp_type", "icmp_code"})
@@ -47,10 +49,24 @@ _OF_TRANSPORT: Final = frozenset({"tp_src", "tp_dst", "icmp_type", "icmp_code"})
 _UNSET: Final = 0xFFF7
 
 #: wide register -> registers that it is made of, most significant first
-_WIDE: Final[Mapping[str, tuple[str, ...]]] = {
+WIDE: Final[Mapping[str, tuple[str, ...]]] = {
     **{f"xreg{n}": (f"reg{2 * n}", f"reg{2 * n + 1}") for n in range(8)},
     **{f"xxreg{n}": tuple(f"reg{4 * n + i}" for i in range(4)) for n in range(4)},
 }
+
+#: what a packet has, and ``facts.packet`` has no place for
+CARRIED: Final = (
+    "vlan_tci", "vlan_tci1", "pkt_mark", "ipv6_label", "nd_target", "nd_sll", "nd_tll", "nd_reserved",
+    "nd_options_type", "mpls_label", "mpls_tc", "mpls_bos", "mpls_ttl", "mpls_lse1", "mpls_lse2",
+)  # fmt: skip
+_TURNED_FOUR: Final = (
+    ("ip_proto", "ct_nw_proto"), ("nw_src", "ct_nw_src"), ("nw_dst", "ct_nw_dst"),
+    ("tp_src", "ct_tp_src"), ("tp_dst", "ct_tp_dst"),
+)  # fmt: skip
+_TURNED_SIX: Final = (
+    ("ip_proto", "ct_nw_proto"), ("ipv6_src", "ct_ipv6_src"), ("ipv6_dst", "ct_ipv6_dst"),
+    ("tp_src", "ct_tp_src"), ("tp_dst", "ct_tp_dst"),
+)  # fmt: skip
 
 #: fields that address translation rewrites
 _TRANSLATED: Final = frozenset(name for name, field in FIELDS.items() if field.did is Did.TRANSLATED)
@@ -59,19 +75,23 @@ _TRANSLATED: Final = frozenset(name for name, field in FIELDS.items() if field.d
 class Key:
     """All fields of one packet. Changes as actions write it."""
 
-    __slots__ = ("_bits", "packet")
+    __slots__ = ("_bits", "bare", "covered", "packet")
 
     def __init__(self, packet: Packet, bits: Mapping[str, Bits]) -> None:
         self.packet = packet
         self._bits = dict(bits)
+        #: what is under the MPLS labels, None if there are none, or if nobody knows
+        self.covered: Packet | None = None
+        #: True once the last label is gone and the packet was not read anew
+        self.bare = False
 
     def get(self, name: str) -> Bits:
         """Bits of a field and which of them are known; none of a field that the model does not have."""
         bits = self._bits.get(name)
         if bits is not None:
             return bits
-        if name in _WIDE:
-            return self._wide(_WIDE[name])
+        if name in WIDE:
+            return self._wide(WIDE[name])
         field = FIELDS.get(name)
         bits = (0, 0) if field is None else field.read(self.packet)
         self._bits[name] = bits
@@ -92,6 +112,19 @@ class Key:
             return 0, KNOWN
         return self.get(name)
 
+    def masked(self, masks: Iterable[tuple[str, int]]) -> tuple[int, ...] | None:
+        """What a table sees under some masks, field by field; None if a bit of it is not known."""
+        held = self._bits
+        values = []
+        for name, mask in masks:
+            bits = held.get(name)
+            if bits is None or name in _OF_TRANSPORT:
+                bits = self.seen(name)
+            if mask & ~bits[1]:
+                return None
+            values.append(bits[0] & mask)
+        return tuple(values)
+
     def part(self, name: str, low: int, high: int) -> Bits:
         """Bits *low* to *high* of a field, both included, moved down to bit 0."""
         value, known = self.get(name)
@@ -104,8 +137,8 @@ class Key:
 
         :return: False if a packet cannot say it, because a part of the new value is not known.
         """
-        if name in _WIDE:
-            return self._put_wide(_WIDE[name], bits, mask)
+        if name in WIDE:
+            return self._put_wide(WIDE[name], bits, mask)
         if name == "in_port":
             mask &= 0xFFFF
         value, known = self.get(name)
@@ -129,6 +162,59 @@ class Key:
     @in_port.setter
     def in_port(self, number: int) -> None:
         self._bits["in_port"] = (number & 0xFFFF, KNOWN)
+
+    def copy(self) -> Key:
+        """A key of its own for a copy of the packet."""
+        other = Key(self.packet, self._bits)
+        other.covered, other.bare = self.covered, self.bare
+        return other
+
+    def cover(self, packet: Packet) -> None:
+        """Put a label on: nothing of the network layer and above is seen any more."""
+        self.covered = self.packet
+        self.packet = packet
+        self.forget(set(FIELDS) - {"vlan_tci"})
+
+    def inside(self) -> Packet:
+        """The packet as the datapath has it: with what was under its labels once they are gone."""
+        if not self.bare or self.covered is None:
+            return self.packet
+        shown, hidden = self.packet, self.covered
+        return replace(hidden, ethernet=replace(shown.ethernet, type=hidden.ethernet.type))
+
+    def uncover(self) -> None:
+        """Read the packet anew once its labels are gone."""
+        if self.bare and self.covered is not None:
+            self.packet = self.inside()
+            self.forget(set(FIELDS) - {"vlan_tci"})
+        self.covered, self.bare = None, False
+
+    def turned(self) -> Key:
+        """The key with the original direction of the connection in place of addresses and ports."""
+        four = self.packet.ip is not None and self.packet.ip.src.version == 4  # noqa: PLR2004 - IPv4
+        turned = self.copy()
+        for name, other in _TURNED_FOUR if four else _TURNED_SIX:
+            turned._bits[name], turned._bits[other] = self.get(other), self.get(name)  # noqa: SLF001 - its own
+        return turned
+
+    def carried(self) -> dict[str, Bits]:
+        """What was read or written of the fields for which a packet has no place."""
+        held = self._bits
+        return {name: held[name] for name in CARRIED if name in held}
+
+    def unseen(self) -> dict[str, Bits]:
+        """Addresses and ports as the tables go on seeing them where a tracker has translated the packet."""
+        held = self._bits
+        return {
+            name: held[name]
+            for name in _TRANSLATED
+            if name in held and held[name] != FIELDS[name].read(self.packet)
+        }
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Let fields be read anew from the packet."""
+        for name in names:
+            self._bits.pop(name, None)
 
     def seen_again(self, packet: Packet, fields: Mapping[str, Bits]) -> Key:
         """The key of the packet when it comes back translated: its addresses and ports are read anew."""

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from enum import Enum, auto
+from typing import Final
 
 from bothways.facts.openflow import LOCAL, Flow, Term
 from bothways.model.openflow.key import Key
 
 __all__ = ["Fit", "fit", "open_terms", "words"]
 
-_LONGEST = 100
+_LONGEST: Final = 100
+#: words of flows that were hit; walks hit the same ones again and again
+_KEPT: Final = 1 << 14
+_WORDS: Final[dict[int, tuple[Flow, str]]] = {}
 
 
 class Fit(Enum):
@@ -54,5 +58,12 @@ def open_terms(flow: Flow, key: Key) -> str:
 
 def words(flow: Flow) -> str:
     """Priority and match of a flow as it was printed, shortened."""
+    kept = _WORDS.get(id(flow))
+    if kept is not None and kept[0] is flow:
+        return kept[1]
     text = ",".join([f"priority={flow.priority}", *dict.fromkeys(term.text for term in flow.match)])
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    text = text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    if len(_WORDS) >= _KEPT:
+        _WORDS.clear()
+    _WORDS[id(flow)] = flow, text
+    return text

@@ -1,61 +1,42 @@
 """
-The action NORMAL: an Ethernet switch that learns, with 802.1Q VLANs.
+The action NORMAL: an Ethernet switch that learns, with VLANs and bonds.
 
-``xlate_normal``, ``input_vid_is_valid`` and ``output_normal`` of ``ofproto/ofproto-dpif-xlate.c``; ports'
-settings are those of ovs-vswitchd.conf.db(5), table Port. Bonds, mirrors, spanning tree and multicast
-snooping are not modelled.
+``xlate_normal``, ``xlate_normal_flood`` and ``output_normal`` of ``ofproto/ofproto-dpif-xlate.c``. Which
+member of a bond a frame takes is a choice. Multicast snooping is not modelled.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from bothways.facts.address import Mac, is_group
-from bothways.facts.openflow import LOCAL, Bridge, LearnedMac, Port
+from bothways.facts.openflow import LOCAL, Bridge, Port
 from bothways.facts.span import Span
+from bothways.model.openflow.field import Bits
+from bothways.model.openflow.mac_table import MacTable
+from bothways.model.openflow.vlan_mode import VlanMode, Vlans, mode_of, vid_of, with_priority
 
-__all__ = ["MacTable", "Switched", "switch"]
+__all__ = ["NOBODY", "Switched", "Target", "switch"]
 
 #: 01:80:c2:00:00:0x are for the bridge itself, IEEE 802.1D table 7-10
 _RESERVED: Final = "01:80:c2:00:00:0"
+#: ingress ports of packets that a controller made: any VLAN may come in, and nothing is learned
+NOBODY: Final = frozenset({0xFFFF, 0xFFFD, 0xFFFFFFFF, 0xFFFFFFFD})
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    port: int
-    span: Span | None
-    pinned: bool = False
+class Target:
+    """
+    One copy that goes out.
 
+    :param members: the port, or those of a bond, of which one takes it.
+    :param vlans: its tags.
+    """
 
-class MacTable:
-    """What the bridges of one walk have learned: dumps first, then the walk's own frames."""
-
-    def __init__(self) -> None:
-        self._places: dict[tuple[str, str], dict[tuple[int, Mac], _Place]] = {}
-
-    def seed(self, bridge: Bridge) -> None:
-        """Take over what ``ovs-appctl fdb/show`` printed of a bridge."""
-        known = self._places.setdefault((bridge.host, bridge.name), {})
-        for row in bridge.fdb or ():
-            known[row.vlan, row.mac] = _Place(row.port, row.span, pinned=_static(row))
-
-    def learn(self, bridge: Bridge, vlan: int, mac: Mac, port: int) -> None:
-        """Note that a station was heard at a port; a static entry stays."""
-        known = self._places.setdefault((bridge.host, bridge.name), {})
-        old = known.get((vlan, mac))
-        if mac and not is_group(mac) and (old is None or (not old.pinned and old.port != port)):
-            known[vlan, mac] = _Place(port, None)
-
-    def look_up(self, bridge: Bridge, vlan: int, mac: Mac) -> tuple[int, Span | None] | None:
-        """The port at which a station was heard, and the line that says so; None if it was not."""
-        place = self._places.get((bridge.host, bridge.name), {}).get((vlan, mac))
-        return None if place is None else (place.port, place.span)
-
-
-def _static(row: LearnedMac) -> bool:
-    return row.age is None and "static" in row.span.text
+    members: tuple[Port, ...]
+    vlans: Vlans
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,51 +44,63 @@ class Switched:
     """
     Where NORMAL sends a frame.
 
-    :param targets: ports, and the VLAN ID of the frame there (0: untagged).
     :param assumed: what was taken for granted because the learned MACs were not collected.
     :param unknown: what is not modelled.
+    :param refused: why it may be dropped instead, as its bond is free to choose.
     """
 
-    targets: tuple[tuple[Port, int], ...]
+    targets: tuple[Target, ...]
     reason: str
     evidence: tuple[Span, ...] = ()
     assumed: str = ""
     unknown: str = ""
+    refused: str = ""
 
 
-def switch(bridge: Bridge, ingress: Port | None, src: Mac, dst: Mac, vid: int, macs: MacTable) -> Switched:
+def switch(
+    bridge: Bridge, ingress: Port | None, number: int, ends: tuple[Mac, Mac], vlans: Vlans, macs: MacTable
+) -> Switched:
     """
     Switch a frame.
 
-    :param vid: VLAN ID of the frame as it stands, 0 if it is untagged.
+    :param number: of the ingress port.
+    :param ends: source and destination.
+    :param vlans: the frame's tags as it stands.
     """
-    if ingress is None:
+    src, dst = ends
+    inside = vlans
+    if ingress is not None:
+        mode = mode_of(ingress)
+        if mode is None:
+            return Switched((), "", unknown=_odd(bridge, ingress))
+        if _is_mirror_output(bridge, ingress):
+            return Switched((), f"NORMAL: {ingress.name} is where a mirror sends to, dropped")
+        vid = vid_of(vlans[0])
+        if not mode.admits(ingress, vid):
+            return Switched((), f"NORMAL: {ingress.name} is not a member of VLAN {vid}, dropped")
+        if dst.startswith(_RESERVED) and bridge.other_config.get("forward-bpdu") != "true":
+            return Switched((), f"NORMAL: {dst} is reserved for bridges, dropped")
+        inside = mode.inward(ingress, vlans)
+        own = _number(bridge, ingress)
+        if own is not None:
+            macs.learn(bridge, vid_of(inside[0]), src, own)
+        if ingress.bond is not None and is_group(dst):
+            inactive = (
+                f"NORMAL: {dst} came in at {ingress.name}, and another member of its bond is the active one"
+            )
+            return _flood(bridge, ingress, dst, inside, vlans, inactive)
+    elif number not in NOBODY:
         return Switched((), "NORMAL: the ingress port is not known, dropped")
-    if ingress.vlan_mode not in _VLAN_MODES:
-        return Switched((), "", unknown=_odd(bridge, ingress))
-    mode = _mode(ingress)
-    if not mode.admits(ingress, vid):
-        return Switched((), f"NORMAL: {ingress.name} is not a member of VLAN {vid}, dropped")
-    if dst.startswith(_RESERVED):
-        return Switched((), f"NORMAL: {dst} is reserved for bridges, dropped")
-    vlan = mode.inward(ingress, vid)
-    number = _number(bridge, ingress)
-    if number is not None:
-        macs.learn(bridge, vlan, src, number)
-    found = None if is_group(dst) else macs.look_up(bridge, vlan, dst)
+    found = None if is_group(dst) else macs.look_up(bridge, vid_of(inside[0]), dst)
+    if vid_of(inside[0]) in bridge.flood_vlans:
+        found = None
     if found is not None:
-        return _to_learned(bridge, ingress, dst, vlan, found)
-    targets = tuple(_flooded(bridge, ingress, vlan))
-    names = ", ".join(port.name for port, _ in targets) or "no port"
-    odd = "; ".join(_odd(bridge, p) for p in bridge.ports.values() if p.vlan_mode not in _VLAN_MODES)
-    if is_group(dst):
-        return Switched(targets, f"NORMAL: {dst} is a group, flooded to {names}", unknown=odd)
-    reason = f"NORMAL: {dst} was not learned, flooded to {names}"
-    return Switched(targets, reason, assumed=_assumed(bridge, dst), unknown=odd)
+        return _to_learned(bridge, ingress, dst, (inside, vlans[0]), found)
+    return _flood(bridge, ingress, dst, inside, vlans)
 
 
 def _to_learned(
-    bridge: Bridge, ingress: Port, dst: Mac, vlan: int, found: tuple[int, Span | None]
+    bridge: Bridge, ingress: Port | None, dst: Mac, tags: tuple[Vlans, Bits], found: tuple[int, Span | None]
 ) -> Switched:
     number, span = found
     evidence = () if span is None else (span,)
@@ -115,23 +108,71 @@ def _to_learned(
     if port is None:
         text = f"which port {number} of {bridge.host} {bridge.name} is, where {dst} was learned"
         return Switched((), "", evidence, unknown=text)
-    if port.name == ingress.name:
+    if ingress is not None and _bundle(port) == _bundle(ingress):
         return Switched(
             (), f"NORMAL: {dst} was learned at {port.name}, where the frame came in: dropped", evidence
         )
-    if port.vlan_mode not in _VLAN_MODES:
+    if ingress is not None and port.protected and ingress.protected:
+        return Switched((), f"NORMAL: {port.name} and {ingress.name} are protected: dropped", evidence)
+    mode = mode_of(port)
+    if mode is None:
         return Switched((), "", evidence, unknown=_odd(bridge, port))
-    target = port, _mode(port).outward(port, vlan)
+    target = Target(_members(bridge, port), _tags(mode, port, *tags))
     return Switched((target,), f"NORMAL: {dst} was learned at {port.name}", evidence)
 
 
-def _flooded(bridge: Bridge, ingress: Port, vlan: int) -> Iterator[tuple[Port, int]]:
+def _flood(
+    bridge: Bridge, ingress: Port | None, dst: Mac, vlans: Vlans, frame: Vlans, refused: str = ""
+) -> Switched:
+    targets = tuple(_flooded(bridge, ingress, vlans, frame[0]))
+    names = ", ".join("/".join(port.name for port in target.members) for target in targets) or "no port"
+    odd = "; ".join(_odd(bridge, p) for p in bridge.ports.values() if mode_of(p) is None)
+    if is_group(dst):
+        return Switched(
+            targets, f"NORMAL: {dst} is a group, flooded to {names}", unknown=odd, refused=refused
+        )
+    reason = f"NORMAL: {dst} was not learned, flooded to {names}"
+    return Switched(targets, reason, assumed=_assumed(bridge, dst), unknown=odd)
+
+
+def _tags(mode: VlanMode, port: Port, vlans: Vlans, frame: Bits) -> Vlans:
+    """The tags of a copy; *frame* is the outer tag as the frame came."""
+    outer, inner = mode.outward(port, vlans)
+    return with_priority(outer, port, frame), inner
+
+
+def _flooded(bridge: Bridge, ingress: Port | None, vlans: Vlans, frame: Bits) -> Iterator[Target]:
+    seen: set[str] = set()
     for port in bridge.ports.values():
-        if port.name == ingress.name or "NO_FLOOD" in port.config or port.vlan_mode not in _VLAN_MODES:
+        mode, bundle = mode_of(port), _bundle(port)
+        if bundle in seen or mode is None or not _floods_to(bridge, ingress, port, mode, vlans):
             continue
-        mode = _mode(port)
-        if mode.carries(port, vlan):
-            yield port, mode.outward(port, vlan)
+        seen.add(bundle)
+        yield Target(_members(bridge, port), _tags(mode, port, vlans, frame))
+
+
+def _floods_to(bridge: Bridge, ingress: Port | None, port: Port, mode: VlanMode, vlans: Vlans) -> bool:
+    same = ingress is not None and _bundle(port) == _bundle(ingress)
+    if same or (ingress is not None and port.protected and ingress.protected):
+        return False
+    if any("NO_FLOOD" in member.config for member in _members(bridge, port)):
+        return False
+    return mode.carries(port, vlans) and not _is_mirror_output(bridge, port)
+
+
+def _bundle(port: Port) -> str:
+    """The name of the port in the database: that of its bond, if it is a member of one."""
+    return port.bond or port.name
+
+
+def _members(bridge: Bridge, port: Port) -> tuple[Port, ...]:
+    if port.bond is None:
+        return (port,)
+    return tuple(other for other in bridge.ports.values() if other.bond == port.bond)
+
+
+def _is_mirror_output(bridge: Bridge, port: Port) -> bool:
+    return any(mirror.output in (port.name, port.bond) for mirror in bridge.mirrors or () if mirror.output)
 
 
 def _odd(bridge: Bridge, port: Port) -> str:
@@ -150,66 +191,3 @@ def _assumed(bridge: Bridge, dst: Mac) -> str:
 
 def _number(bridge: Bridge, port: Port) -> int | None:
     return LOCAL if port.number is None and port.name == bridge.name else port.number
-
-
-# -- VLANs ---------------------------------------------------------------------------------------------
-
-
-def _trunks(port: Port, vid: int) -> bool:
-    return not port.trunks or vid in port.trunks
-
-
-def _tag(port: Port) -> int:
-    return port.tag or 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Mode:
-    """
-    How a port treats VLANs.
-
-    :param admits: whether a frame with a VLAN ID (0: untagged) may come in.
-    :param inward: VLAN of a frame that came in.
-    :param carries: whether frames of a VLAN may go out.
-    :param outward: VLAN ID of a frame that goes out (0: untagged).
-    """
-
-    admits: Callable[[Port, int], bool]
-    inward: Callable[[Port, int], int]
-    carries: Callable[[Port, int], bool]
-    outward: Callable[[Port, int], int]
-
-
-_ACCESS: Final = _Mode(
-    admits=lambda _, vid: vid == 0,
-    inward=lambda port, _: _tag(port),
-    carries=lambda port, vlan: vlan == _tag(port),
-    outward=lambda _port, _vlan: 0,
-)
-_TRUNK: Final = _Mode(
-    admits=_trunks, inward=lambda _, vid: vid, carries=_trunks, outward=lambda _, vlan: vlan
-)
-
-
-def _native(*, tagged: bool) -> _Mode:
-    return _Mode(
-        admits=lambda port, vid: vid == 0 or _trunks(port, vid),
-        inward=lambda port, vid: vid or _tag(port),
-        # The native VLAN is always a member, and VLAN 0 never is (bundle_set of ofproto-dpif.c).
-        carries=lambda port, vlan: vlan == _tag(port) or (vlan != 0 and _trunks(port, vlan)),
-        outward=lambda port, vlan: 0 if vlan == _tag(port) and not tagged else vlan,
-    )
-
-
-#: ``vlan_mode`` of a port; None: access if the port has a tag, else trunk
-_VLAN_MODES: Final[Mapping[str | None, _Mode | None]] = {
-    None: None,
-    "access": _ACCESS,
-    "trunk": _TRUNK,
-    "native-tagged": _native(tagged=True),
-    "native-untagged": _native(tagged=False),
-}
-
-
-def _mode(port: Port) -> _Mode:
-    return _VLAN_MODES.get(port.vlan_mode) or (_TRUNK if port.tag is None else _ACCESS)

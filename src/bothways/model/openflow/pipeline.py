@@ -1,30 +1,36 @@
 """
 Run one packet through the tables of one bridge.
 
-``process`` is pure but for two things: NORMAL learns in the ``MacTable`` that it is given, and what the
-evidence leaves open is asked of the oracle. Source: OpenFlow 1.3.5 section 5, ovs-actions(7), and
-``xlate_actions`` of ``ofproto/ofproto-dpif-xlate.c``.
+``process`` is pure but for three things: NORMAL learns in the ``MacTable`` that it is given, ``learn`` in the
+``LearnedFlows``, and what the evidence leaves open is asked of the oracle. Source: OpenFlow 1.3.5 section 5,
+ovs-actions(7), and ``xlate_actions`` of ``ofproto/ofproto-dpif-xlate.c``.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from bothways.facts.choice import Freedom, Oracle
+from bothways.facts.choice import Assumption, Freedom, Oracle
 from bothways.facts.openflow import Action, Bridge
 from bothways.facts.step import Did
 from bothways.model.openflow import action_set
 from bothways.model.openflow.actions import execute
 from bothways.model.openflow.egress import port_of
+from bothways.model.openflow.ending import passage_of
+from bothways.model.openflow.field import KNOWN
+from bothways.model.openflow.frame import Frame
 from bothways.model.openflow.key import of_arrival
-from bothways.model.openflow.normal import MacTable
+from bothways.model.openflow.learned import LearnedFlows
+from bothways.model.openflow.mac_table import MacTable
 from bothways.model.openflow.passage import Arrival, Output, Passage
-from bothways.model.openflow.run import Frame, Run
+from bothways.model.openflow.run import Run
 from bothways.model.openflow.tables import tables_of
 from bothways.model.openflow.tracker import Tracker
 
 #: how often a packet may come back in one bridge (the datapath stops at 6 deep; copies count here)
 _RECIRCULATIONS: Final = 64
+#: both bits of ECN: congestion experienced
+_CONGESTED: Final = 3
 
 __all__ = ["Arrival", "MacTable", "Output", "Passage", "process"]
 
@@ -36,6 +42,9 @@ def process(
     oracle: Oracle,
     tracker: Tracker | None = None,
     now_ns: int = 0,
+    *,
+    learned: LearnedFlows | None = None,
+    traced: bool = False,
 ) -> Passage:
     """
     Say what a bridge makes of a packet: copies that go out, or the reason why none does.
@@ -43,42 +52,77 @@ def process(
     :param macs: what NORMAL has learned; it learns more here.
     :param oracle: asked where the evidence does not decide.
     :param tracker: what ``ct()`` asks, at the time *now_ns*; None: what it does is not known.
+    :param learned: flows that ``learn`` has added; it adds more here. None: nothing was learned before.
+    :param traced: stop where ``ofproto/trace`` does, which follows copies that come back from a tracker only.
     """
     ingress = port_of(bridge, arrival.in_port)
     key = of_arrival(arrival, ingress)
     tables = {} if bridge.flows is None else tables_of(bridge.flows)
     run = Run(bridge, ingress, key, tables, macs, oracle, came_to=key.get("tun_dst"))
-    run.tracker, run.now_ns = tracker, now_ns
-    if ingress is not None and "NO_RECV" in ingress.config:
-        run.lose(f"{ingress.name} is configured NO_RECV")
-        return run.passage()
+    run.tracker, run.now_ns, run.execute, run.traced = tracker, now_ns, execute, traced
+    run.groups = None if bridge.groups is None else {group.number: group for group in bridge.groups}
+    run.learned = LearnedFlows() if learned is None else learned
+    run.learned.settle()
     if bridge.flows is None:
-        _without_flows(run)
+        _without_flows(run, f"`ovs-ofctl dump-flows {bridge.name}` was not collected")
+    elif _may_have_taken_over(bridge):
+        _without_flows(run, "none is shown, and whether its controller answers is not known")
     else:
-        run.enter(0)
-    _execute(run)
-    action_set.finish(run)
-    _execute(run)
-    run.finals.append(run.key.everything())
+        run.begin(0)
+    if bridge.mirrors:
+        oracle.assume(
+            Assumption(f"copies that mirrors of {bridge.host} {bridge.name} make reach nobody on the way")
+        )
+    refusal = _refusal(run)
+    if refusal:  # the table was looked up, but the flow does not act
+        del run.steps[:], run.frames[:]
+        run.losses.clear()
+        run.lose(refusal)
+    _translate(run)
     run = _come_back(run)
     if bridge.flows is not None and not bridge.flows.whole and run.steps:
         run.doubt(
             f"what those flows of {bridge.host} {bridge.name} do to the packet that the filtered view "
             f"({bridge.flows.partial}) hides"
         )
-    return run.passage()
+    return passage_of(run)
+
+
+def _refusal(run: Run) -> str:
+    """Why a packet is not translated at all."""
+    ingress, key = run.ingress, run.key
+    if ingress is not None and "NO_RECV" in ingress.config:
+        return f"{ingress.name} is configured NO_RECV"
+    if ingress is not None and ingress.state & {"STP_BLOCK", "STP_LISTEN"}:
+        return f"{ingress.name} does not forward in the spanning tree"
+    congested = key.part("tun_tos", 0, 1) == (_CONGESTED, _CONGESTED)
+    if congested and key.packet.ip is not None:
+        tos, known = key.part("nw_tos", 0, 1)
+        if known == _CONGESTED and not tos:
+            return "the tunnel's header says congestion, and the packet in it cannot (RFC 6040)"
+        key.put("nw_tos", (_CONGESTED, KNOWN), _CONGESTED)
+    return ""
+
+
+def _translate(run: Run) -> None:
+    """Execute what was begun, then the action set."""
+    run.drain()
+    action_set.finish(run)
+    if run.traced:
+        run.finals.append(run.key.everything())
 
 
 def _come_back(run: Run) -> Run:
     """Translate the copies that come back, and theirs; the last one tells why nothing goes out."""
     for frozen in run.frozen:
+        if run.traced and frozen.table is None:
+            continue
         blind, controlled = run.blind, run.controlled
         run = run.thaw(frozen)
-        run.enter(frozen.table)
-        _execute(run)
-        action_set.finish(run)
-        _execute(run)
-        run.finals.append(run.key.everything())
+        run.learned.settle()
+        if frozen.table is not None:
+            run.begin(frozen.table)
+        _translate(run)
         run.blind, run.controlled = run.blind or blind, run.controlled or controlled
         if len(run.frozen) > _RECIRCULATIONS:
             run.doubt(f"what becomes of {run.where}: it comes back again and again", blind=True)
@@ -86,22 +130,22 @@ def _come_back(run: Run) -> Run:
     return run
 
 
-def _execute(run: Run) -> None:
-    """Execute until no list of actions is left."""
-    while run.frames:
-        frame = run.frame
-        if frame.at >= len(frame.actions):
-            run.frames.pop()
-            continue
-        frame.at += 1
-        execute(run, frame.actions[frame.at - 1])
+def _may_have_taken_over(bridge: Bridge) -> bool:
+    """
+    Whether a switch without flows may act by itself.
+
+    While no controller answers, a bridge with ``fail_mode`` standalone (the default) has a flow that no dump
+    shows, and it says NORMAL (``ofproto/fail-open.c``). A bridge without a controller shows its flow.
+    """
+    flows = bridge.flows
+    empty = flows is not None and flows.whole and not flows.rows
+    return empty and bool(bridge.controllers) and bridge.fail_mode != "secure"
 
 
-def _without_flows(run: Run) -> None:
-    """A bridge whose flows were not collected most likely switches, and may drop."""
+def _without_flows(run: Run, missing: str) -> None:
+    """A bridge whose flows are not known most likely switches, and may drop."""
     bridge = run.bridge
     where = f"{bridge.host} {bridge.name}"
-    missing = f"`ovs-ofctl dump-flows {bridge.name}` was not collected"
     run.doubt(f"what the flows of {where} do to a packet: {missing}")
     switches, drops = f"{where} switches as NORMAL does", f"{where} drops what comes in"
     if run.oracle.choose(f"flows of {where}", [switches, drops], freedom=Freedom.UNKNOWN) == drops:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from bothways.facts.openflow import Action
 from bothways.facts.span import Span
 from bothways.facts.step import Step
-from bothways.model.openflow.field import Bits
+from bothways.model.openflow.frame import Frame, Stacked
 from bothways.model.openflow.key import Key
 from bothways.model.openflow.tracker import Tracked
 
@@ -26,13 +26,16 @@ class Frozen:
     One copy that will come back.
 
     :param key: its fields then, the tracker's among them.
-    :param table: where it goes on.
+    :param table: where it goes on; None: where it stopped, with the actions of *frames*.
     :param steps: its way up to here.
+    :param hashed: True if the datapath computed a hash of it meanwhile.
     """
 
     key: Key
-    table: int
+    table: int | None
     steps: tuple[Step, ...]
     actions_of_set: tuple[tuple[Action, Span], ...]
-    stack: tuple[Bits, ...]
+    stack: tuple[Stacked, ...]
     tracked: Tracked | None
+    frames: tuple[Frame, ...] = ()
+    hashed: bool = False

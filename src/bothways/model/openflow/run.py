@@ -2,60 +2,54 @@
 One packet's translation while it is written.
 
 The lists of actions that are being executed stand on a stack of frames: ``resubmit`` puts a frame on top and
-the frame below goes on when that one is done, ``goto_table`` replaces its frame. Every flow that is hit
-writes one step, which tells more as its actions change the packet. Limits are those of
-``xlate_resubmit_resource_check`` in ``ofproto/ofproto-dpif-xlate.c``.
+the frame below goes on when that one is done, ``goto_table`` replaces its frame; a copy of the packet
+(``clone``, a bucket) has frames of its own above a *base*. Every flow that is hit writes one step, which
+tells more as its actions change the packet. Limits are those of ``xlate_resubmit_resource_check`` in
+``ofproto/ofproto-dpif-xlate.c``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from bothways.facts.choice import Oracle
-from bothways.facts.openflow import Action, Bridge, Flow, Port
+from bothways.facts.openflow import Action, Bridge, Flow, Group, Port
 from bothways.facts.packet import ArpOp, Packet
 from bothways.facts.span import Span
 from bothways.facts.step import Did, Place, Step
 from bothways.model.openflow.field import FIELDS, Bits
+from bothways.model.openflow.frame import Frame, Stacked
 from bothways.model.openflow.key import PIPELINE, Key
+from bothways.model.openflow.learned import LearnedFlows
+from bothways.model.openflow.mac_table import MacTable
 from bothways.model.openflow.match import words
-from bothways.model.openflow.normal import MacTable
-from bothways.model.openflow.passage import Output, Passage
+from bothways.model.openflow.passage import Output
 from bothways.model.openflow.recirculation import Frozen
-from bothways.model.openflow.tables import look_up
+from bothways.model.openflow.tables import Tables, look_up
 from bothways.model.openflow.tracker import Finding, Tracked, Tracker
 
-__all__ = ["Frame", "Run"]
+__all__ = ["Run"]
 
 #: how often a packet may go back to the same or an earlier table, and how many look-ups it gets in all
 _DEPTH: Final = 64
 _LOOKUPS: Final = 4096
-#: copies of one packet beyond which the model stops
-_COPIES: Final = 1024
+#: bytes of datapath actions beyond which no table is entered any more, and bytes that one output takes;
+#: bytes on the stack
+_ACTION_BYTES: Final = 0xFFFF
+_OUTPUT_BYTES: Final = 8
+_STACK_BYTES: Final = 0xFFFF
+#: outputs that are nowhere near a limit
+_USUAL: Final = 1000
+#: outputs beyond which the limits of what other bridges do with copies might have been met before
+_FEW: Final = 512
 #: the more a flow did, the higher
 _RANK: Final[Mapping[Did, int]] = {Did.MATCHED: 0, Did.CHANGED: 1, Did.TRANSLATED: 2, Did.ANSWERED: 3}
 
 
-@dataclass(slots=True)
-class Frame:
-    """
-    A list of actions that is being executed.
-
-    :param at: the next action.
-    :param depth: how often the way here went back to the same or an earlier table.
-    :param step: index of the step that these actions write to.
-    """
-
-    table: int
-    actions: tuple[Action, ...]
-    evidence: tuple[Span, ...]
-    cell: str
-    depth: int
-    step: int
-    at: int = 0
-    changes: list[str] = field(default_factory=list)
+def _nobody(_run: Run, _action: Action) -> None:
+    """Do nothing; whoever runs a translation says who executes its actions."""
 
 
 @dataclass(slots=True)
@@ -70,12 +64,21 @@ class Run:
     :param tracker: what ``ct()`` asks, at the time *now_ns*; None: nobody knows.
     :param tracked: what the last ``ct()`` found for this packet.
     :param frozen: copies that will come back.
+    :param execute: lets one action act.
+    :param groups: by number; None: not collected.
+    :param learned: flows that ``learn`` adds.
+    :param base: frames below are those of the packet that the present one is a copy of.
+    :param exited: True once an action has ended the translation.
+    :param failed: True once the switch has given the packet up.
+    :param hashed: True if the datapath has computed the packet's hash.
+    :param traced: True if it ends where ``ofproto/trace`` does.
+    :param earlier: how many outputs and frozen copies are of translations before this one.
     """
 
     bridge: Bridge
     ingress: Port | None
     key: Key
-    tables: Mapping[int, tuple[Flow, ...]]
+    tables: Tables
     macs: MacTable
     oracle: Oracle
     came_to: Bits = (0, 0)
@@ -84,7 +87,7 @@ class Run:
     outputs: list[Output] = field(default_factory=list)
     unknown: dict[str, None] = field(default_factory=dict)
     actions_of_set: list[tuple[Action, Span]] = field(default_factory=list)
-    stack: list[Bits] = field(default_factory=list)
+    stack: list[Stacked] = field(default_factory=list)
     losses: list[tuple[str, int | None]] = field(default_factory=list)
     blind: bool = False
     controlled: bool = False
@@ -95,6 +98,15 @@ class Run:
     now_ns: int = 0
     tracked: Tracked | None = None
     frozen: list[Frozen] = field(default_factory=list)
+    execute: Callable[[Run, Action], None] = _nobody
+    groups: Mapping[int, Group] | None = None
+    learned: LearnedFlows = field(default_factory=LearnedFlows)
+    base: int = 0
+    exited: bool = False
+    failed: bool = False
+    hashed: bool = False
+    traced: bool = False
+    earlier: tuple[int, int] = (0, 0)
 
     @property
     def place(self) -> Place:
@@ -124,39 +136,118 @@ class Run:
 
     def emit(self, output: Output) -> None:
         """Let a copy go out."""
-        if len(self.outputs) < _COPIES:
-            self.outputs.append(output)
-        else:
-            self.doubt(f"what becomes of {self.where}: it has more than {_COPIES} copies", blind=True)
-            self.frames.clear()
+        self.outputs.append(output)
+
+    # -- lists of actions --------------------------------------------------------------------------
+
+    def drain(self) -> None:
+        """Execute until no list of actions above the base is left."""
+        frames, execute = self.frames, self.execute
+        while len(frames) > self.base and not self.exited:
+            frame = frames[-1]
+            if frame.at >= len(frame.actions):
+                frames.pop()
+                continue
+            frame.at += 1
+            execute(self, frame.actions[frame.at - 1])
+        del frames[self.base :]
+
+    def stop(self) -> None:
+        """End the translation of this packet."""
+        self.exited = True
+
+    def freeze(self, *, again: bool = False, hashed: bool = False) -> None:
+        """
+        Let the datapath do what it has been told and give the packet back; the remaining actions wait for it.
+
+        :param again: the action that is being executed is the first of them.
+        """
+        if again:
+            self.frame.at -= 1
+        waiting = tuple(
+            replace(frame, changes=[], depth=0)
+            for frame in self.frames[self.base :]
+            if frame.actions[frame.at :]
+        )
+        self.frozen.append(
+            Frozen(
+                self.key.copy(),
+                None,
+                tuple(self.steps),
+                tuple(self.actions_of_set),
+                tuple(self.stack),
+                self.tracked,
+                waiting,
+                hashed,
+            )
+        )
+        self.actions_of_set.clear()
+        self.stop()
 
     # -- tables ------------------------------------------------------------------------------------
 
-    def enter(self, table: int, in_port: int | None = None, *, depth: int = 0, deeper: bool = False) -> None:
+    def may_enter(self, depth: int) -> bool:
+        """Whether the switch looks up one more table or group; if not, what happens instead has happened."""
+        if depth < _DEPTH and self.lookups < _LOOKUPS and len(self.outputs) <= _USUAL and not self.stack:
+            return True
+        if depth >= _DEPTH:
+            self._give_up("tables are entered again and again")
+        elif self.lookups >= _LOOKUPS:
+            self._give_up(f"more than {_LOOKUPS} look-ups")
+        elif len(self.outputs) * _OUTPUT_BYTES > _ACTION_BYTES:
+            self.lose(f"Open vSwitch enters no more tables: more than {_ACTION_BYTES} bytes of actions")
+            self.stop()
+        elif sum(octets for _, _, octets in self.stack) > _STACK_BYTES:
+            self._give_up(f"more than {_STACK_BYTES} bytes on the stack")
+        else:
+            return True
+        return False
+
+    def begin(self, table: int) -> None:
+        """Look up the table that a translation begins with, which is not counted."""
+        self.lookups = -1
+        self.enter(table)
+
+    def enter(
+        self,
+        table: int,
+        in_port: int | None = None,
+        *,
+        depth: int = 0,
+        deeper: bool = False,
+        original: bool = False,
+    ) -> None:
         """
         Look a table up and put the actions of the flow that is hit on top.
 
         :param in_port: ingress port that only this look-up sees, None = the packet's.
+        :param original: this look-up sees the addresses and ports of the connection's original direction.
         :param depth: how often the way here went back, *deeper* if this very look-up does. The switch asks
             for the depth that it comes from (``xlate_resubmit_resource_check``).
         """
-        self.lookups += 1
-        if depth - deeper >= _DEPTH or self.lookups > _LOOKUPS:
-            self._give_up(table, deep=depth - deeper >= _DEPTH)
+        if not self.may_enter(depth - deeper):
             return
-        port = self.key.in_port
-        if in_port is not None:
-            self.key.in_port = in_port
-        found = look_up(self.bridge, self.tables, table, self.key, self.oracle)
-        self.key.in_port = port
+        key = self.key.turned() if original else self.key
+        tables = self.learned.tables(self.bridge, self.tables)
+        if in_port is None:
+            found = look_up(self.bridge, tables, table, key, self.oracle)
+        else:
+            port = key.in_port
+            key.in_port = in_port
+            found = look_up(self.bridge, tables, table, key, self.oracle)
+            key.in_port = port
         for text in found.unknown:
             self.doubt(text)
         self.visited.append((table, found.flow))
         if found.flow is None:
             self._miss(table)
             return
+        self.lookups += 1
         flow = found.flow
-        frame = Frame(table, flow.actions, (flow.span,), words(flow), depth, len(self.steps))
+        evidence: tuple[Span, ...] = (flow.span,)
+        if found.clauses:
+            evidence += tuple(clause.span for clause in found.clauses)
+        frame = Frame(table, flow.actions, evidence, words(flow), depth, len(self.steps))
         self.open(frame)
 
     def open(self, frame: Frame) -> None:
@@ -164,15 +255,20 @@ class Run:
         self.frames.append(frame)
         self._write_step(frame, self.key.packet)
 
-    def _give_up(self, table: int, *, deep: bool) -> None:
-        why = "tables are entered again and again"
-        if not deep:
-            why = f"more than {_LOOKUPS} look-ups"
-            self.doubt(f"what becomes of {self.where}: {why}", blind=True)
-        self.frames.clear()
-        self.outputs.clear()
+    def _give_up(self, why: str) -> None:
+        """End the whole translation: nothing of it goes out."""
+        if len(self.outputs) > _FEW and any(port.kind == "patch" for port in self.bridge.ports.values()):
+            self.doubt(
+                f"what becomes of {self.where}: {why}, or too many bytes of actions before that", blind=True
+            )
+        self.failed = True
+        self.stop()
+        outputs, frozen = self.earlier
+        del self.outputs[outputs:]
+        if not self.traced:  # ofproto/trace goes on with what waits for a tracker, and no switch does
+            del self.frozen[frozen:]
         self.actions_of_set.clear()
-        self.lose(f"Open vSwitch gives the packet up in table {table}: {why}")
+        self.lose(f"Open vSwitch gives the packet up: {why}")
 
     def _miss(self, table: int) -> None:
         flows = self.bridge.flows
@@ -219,10 +315,12 @@ class Run:
             self._write_step(frame, before)
         step = self.steps[frame.step]
         frame.changes.append(text)
-        best = max(step.did, did, key=lambda d: _RANK[d])
+        best = step.did if _RANK[step.did] >= _RANK[did] else did
         place = replace(step.place, port="") if best is Did.ANSWERED else step.place
-        self.steps[frame.step] = replace(
-            step, place=place, did=best, after=self.key.packet, reason=_reason(frame)
+        after = self.key.packet
+        # Built field by field, as ``replace`` takes four times as long.
+        self.steps[frame.step] = Step(
+            place, step.function, best, step.before, after, _reason(frame), step.evidence, step.cell
         )
 
     def note(self, did: Did, reason: str, evidence: tuple[Span, ...] = (), cell: str = "") -> None:
@@ -248,11 +346,15 @@ class Run:
 
     def thaw(self, frozen: Frozen) -> Run:
         """
-        The translation of a copy that came back.
+        Begin the translation of a copy that came back.
 
         What goes out of it, what is lost and what is not known are added to those of this one.
         """
-        again = replace(self, key=frozen.key, frames=[], steps=list(frozen.steps), lookups=0)
+        frames = [replace(frame) for frame in frozen.frames]
+        again = replace(self, key=frozen.key, frames=frames, steps=list(frozen.steps), lookups=0, base=0)
+        again.exited, again.failed, again.hashed = False, False, frozen.hashed
+        again.earlier = len(self.outputs), len(self.frozen)
+        again.key.uncover()
         again.actions_of_set = list(frozen.actions_of_set)
         again.stack = list(frozen.stack)
         again.tracked = frozen.tracked
@@ -276,44 +378,6 @@ class Run:
     def where(self) -> str:
         """The packet's place in words, for sentences about what is not known."""
         return f"a packet in {self.bridge.host} {self.bridge.name} {self.function}"
-
-    # -- the end -----------------------------------------------------------------------------------
-
-    def passage(self) -> Passage:
-        """The finished passage: copies that go out, or why none does."""
-        if self.outputs:
-            outputs = self.outputs
-            if len(outputs) > 1:
-                outputs = [self._as_copy(output) for output in outputs]
-            return Passage(tuple(outputs), (), tuple(self.unknown), tuple(self.finals), tuple(self.visited))
-        self._end()
-        return Passage((), tuple(self.steps), tuple(self.unknown), tuple(self.finals), tuple(self.visited))
-
-    def _as_copy(self, output: Output) -> Output:
-        last = output.steps[-1] if output.steps else None
-        reason = f"one of {len(self.outputs)} copies, out of {output.port.name}"
-        function, evidence = ("", ()) if last is None else (last.function, last.evidence)
-        step = Step(self.place, function, Did.COPIED, output.packet, output.packet, reason, evidence)
-        return replace(output, steps=(*output.steps, step))
-
-    def _end(self) -> None:
-        """Write why nothing goes out."""
-        evidence = self.steps[-1].evidence if self.steps else ()
-        if self.blind:
-            self.note(Did.UNKNOWN, next(reversed(self.unknown)), evidence)
-            return
-        if self.controlled:
-            text = f"what the controller of {self.bridge.host} {self.bridge.name} does with a packet"
-            self.doubt(text)
-            self.note(Did.UNKNOWN, "goes to the controller only, which is outside the evidence", evidence)
-            return
-        reason, step = self.losses[-1] if self.losses else ("no action sends the packet out", None)
-        last = len(self.steps) - 1
-        if step is not None and step == last and self.steps[last].did is Did.MATCHED:
-            old = self.steps[last]
-            self.steps[last] = replace(old, did=Did.DROPPED, after=None, reason=f"{old.reason}; {reason}")
-        else:
-            self.note(Did.DROPPED, reason, evidence)
 
 
 def _inside(name: str) -> bool:

@@ -3,27 +3,28 @@ The tables of a bridge, and which flow of a table wins.
 
 The highest priority wins (OpenFlow 1.3.5, section 5.3). Where two flows of one priority match and act
 differently, OpenFlow leaves open which one it is: that is a choice, and it is said. So is a flow of which
-nobody can tell whether it matches. Conjunctive flows match nothing by themselves; a conjunction of which
-every clause has a match is said, as it is not modelled.
+nobody can tell whether it matches. Clauses of a conjunction match nothing by themselves (``conjunction``).
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Final
 
 from bothways.facts.choice import Freedom, Oracle
 from bothways.facts.dump import Dump
 from bothways.facts.openflow import Action, Bridge, Flow
+from bothways.model.openflow.classifier import Classifier, is_clause
+from bothways.model.openflow.conjunction import Conjunction, conjunctions, highest, led_to
 from bothways.model.openflow.key import Key
-from bothways.model.openflow.match import Fit, fit, open_terms, words
+from bothways.model.openflow.match import Fit, open_terms, words
 
-__all__ = ["Found", "look_up", "tables_of"]
+__all__ = ["Found", "Tables", "look_up", "tables_of"]
 
-Tables = Mapping[int, tuple[Flow, ...]]
+Tables = Mapping[int, Classifier]
 
 #: dumps whose index is kept, and options of one choice beyond which the rest is only said
 _KEPT: Final = 64
@@ -38,14 +39,16 @@ class Found:
 
     :param flow: the flow that wins, None if none matches.
     :param unknown: why another one might.
+    :param clauses: the flows of a conjunction that led to it.
     """
 
     flow: Flow | None
     unknown: tuple[str, ...] = ()
+    clauses: tuple[Flow, ...] = ()
 
 
 def tables_of(flows: Dump[Flow]) -> Tables:
-    """The flows by table, highest priority first; built once for every dump."""
+    """The tables by number; built once for every dump."""
     kept = _INDEX.get(id(flows))
     if kept is not None and kept[0] is flows:
         _INDEX.move_to_end(id(flows))
@@ -53,7 +56,7 @@ def tables_of(flows: Dump[Flow]) -> Tables:
     rows: dict[int, list[Flow]] = defaultdict(list)
     for flow in flows:
         rows[flow.table].append(flow)
-    tables = {table: tuple(sorted(found, key=lambda flow: -flow.priority)) for table, found in rows.items()}
+    tables = {table: Classifier(found) for table, found in rows.items()}
     _INDEX[id(flows)] = (flows, tables)
     if len(_INDEX) > _KEPT:
         _INDEX.popitem(last=False)
@@ -62,47 +65,82 @@ def tables_of(flows: Dump[Flow]) -> Tables:
 
 def look_up(bridge: Bridge, tables: Tables, table: int, key: Key, oracle: Oracle) -> Found:
     """Find the flow of a table that a packet hits."""
-    sure: list[Flow] = []
-    perhaps: list[Flow] = []
-    soft: list[tuple[Flow, Action]] = []
-    for _, level in groupby(tables.get(table, ()), key=lambda flow: flow.priority):
-        if sure:
-            break
-        conjunctive: list[tuple[Flow, Action]] = []
-        for flow in level:
-            answer = fit(flow, key)
-            if answer is Fit.NO:
-                continue
-            clauses = [action for action in flow.actions if action.name == "conjunction"]
-            if clauses:
-                conjunctive += [(flow, action) for action in clauses]
-            elif answer is Fit.YES:
-                sure.append(flow)
-            else:
-                perhaps.append(flow)
-        if not sure:
-            soft += conjunctive
+    classifier = tables.get(table)
+    if classifier is None:
+        return Found(None)
+    best = None if classifier.conjunctive else classifier.best(key)
+    if best is None:
+        able = _contenders(classifier, key)
+    elif len(best) <= 1:
+        return Found(best[0] if best else None)
+    else:
+        able = _Contenders(sure=list(best))
+    options = _distinct([*able.sure, *able.perhaps] if able.sure else able.perhaps)
     where = f"{bridge.host} {bridge.name} table {table}"
-    unknown = list(_conjunctions(where, soft))
-    options = _distinct([*sure, *perhaps] if sure else perhaps)
-    if not perhaps and len(options) <= 1:
-        return Found(options[0] if options else None, tuple(unknown))
-    return _choose(where, options, [f for f in options if f in perhaps], key, oracle, unknown)
+    if not able.perhaps and len(options) <= 1:
+        return able.found(options[0] if options else None)
+    return _choose(where, options, able, key, oracle)
 
 
-def _choose(
-    where: str, options: list[Flow], perhaps: list[Flow], key: Key, oracle: Oracle, unknown: list[str]
-) -> Found:
+@dataclass(slots=True)
+class _Contenders:
+    """
+    Flows that could win.
+
+    :param sure: those of the highest priority that surely match.
+    :param perhaps: those above of which nobody can tell whether they match.
+    :param clauses: identity of a flow -> the conjunction that leads to it.
+    """
+
+    sure: list[Flow] = field(default_factory=list)
+    perhaps: list[Flow] = field(default_factory=list)
+    clauses: dict[int, Conjunction] = field(default_factory=dict)
+
+    def found(self, flow: Flow | None, unknown: Iterable[str] = ()) -> Found:
+        """The outcome, with the clauses that led to it."""
+        conjunction = self.clauses.get(id(flow))
+        return Found(flow, tuple(unknown), () if conjunction is None else conjunction.clauses)
+
+
+def _contenders(classifier: Classifier, key: Key) -> _Contenders:
+    """Go down the priorities until a flow surely matches."""
+    able = _Contenders()
+    for _, level in groupby(classifier.all_matching(key), key=lambda each: each[0].priority):
+        clauses: list[tuple[Flow, Fit]] = []
+        for flow, answer in level:
+            if is_clause(flow):
+                clauses.append((flow, answer))
+            elif answer is Fit.YES:
+                able.sure.append(flow)
+            else:
+                able.perhaps.append(flow)
+        if able.sure:
+            break
+        for met in conjunctions(clauses):
+            _follow(able, met, classifier, key)
+        if able.sure:
+            break
+    return able
+
+
+def _follow(able: _Contenders, met: Conjunction, classifier: Classifier, key: Key) -> None:
+    """Add the flows that a conjunction leads to."""
+    for flow, answer in highest(led_to(classifier, key, met.number)):
+        able.clauses.setdefault(id(flow), met)
+        (able.sure if met.sure and answer is Fit.YES else able.perhaps).append(flow)
+
+
+def _choose(where: str, options: list[Flow], able: _Contenders, key: Key, oracle: Oracle) -> Found:
     """Ask which of several flows it is; the likeliest is one that surely matches."""
+    unknown: list[str] = []
+    perhaps = [flow for flow in options if flow in able.perhaps]
     sure = [flow for flow in options if flow not in perhaps]
-    if len(sure) > 1:
+    undefined = not perhaps and all(id(flow) in able.clauses for flow in sure)
+    if len(sure) > 1 and not undefined:
         unknown.append(
             f"which flow of {where} wins: {' and '.join(words(f) for f in sure)} match and act differently"
         )
-    unknown += [
-        f"whether {words(flow)} of {where} matches: `{open_terms(flow, key)}` is not modelled, or not known"
-        for flow in perhaps
-    ]
+    unknown += [_doubtful(where, flow, able, key) for flow in perhaps]
     offered = options[:_OPTIONS]
     texts: dict[str, Flow | None] = {}
     if not sure:
@@ -110,15 +148,27 @@ def _choose(
     for flow in offered:
         texts[f"{where}: {words(flow)} ({flow.span})"] = flow
     if len(texts) == 1:
-        return Found(offered[0], tuple(unknown))
+        return able.found(offered[0], unknown)
     lines = " ".join(str(flow.span) for flow in offered)
     taken = oracle.choose(
         f"flow of {where}: {lines}",
         list(texts),
-        freedom=Freedom.UNKNOWN,
+        # Which of several conjunctions of one priority counts is left open (ovs-fields(7)).
+        freedom=Freedom.FREE if undefined else Freedom.UNKNOWN,
         evidence=tuple(flow.span for flow in offered),
     )
-    return Found(texts[taken], tuple(unknown))
+    return able.found(texts[taken], unknown)
+
+
+def _doubtful(where: str, flow: Flow, able: _Contenders, key: Key) -> str:
+    """Say what is not known of a flow that may match."""
+    terms = open_terms(flow, key)
+    conjunction = able.clauses.get(id(flow))
+    if conjunction is not None and not conjunction.sure:
+        terms = ",".join(
+            filter(None, dict.fromkeys(open_terms(clause, key) for clause in conjunction.clauses))
+        )
+    return f"whether {words(flow)} of {where} matches: `{terms}` is not modelled, or not known"
 
 
 def _distinct(flows: Iterable[Flow]) -> list[Flow]:
@@ -143,19 +193,3 @@ def _sense(given: object) -> object:
     if isinstance(given, tuple):
         return tuple(_sense(part) for part in given)
     return given
-
-
-def _conjunctions(where: str, soft: list[tuple[Flow, Action]]) -> Iterator[str]:
-    """Name conjunctions of which every clause has a match, or may have one."""
-    met: dict[tuple[int, object], set[object]] = defaultdict(set)
-    size: dict[tuple[int, object], object] = {}
-    for flow, action in soft:
-        name = (flow.priority, action.args.get("id"))
-        met[name].add(action.args.get("clause"))
-        size[name] = action.args.get("of")
-    for name, clauses in met.items():
-        if size[name] is None or len(clauses) == size[name]:
-            yield (
-                f"what the conjunction {name[1]} of {where} (priority {name[0]}) does: "
-                "every clause has a match, and conjunctions are not modelled"
-            )
