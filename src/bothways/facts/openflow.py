@@ -121,6 +121,7 @@ class Bridge:
     :param mirrors: None if no dump says.
     :param flood_vlans: VLANs in which NORMAL floods instead of learning.
     :param controllers: targets, None if no dump says: a bridge without one is its own master.
+    :param spanning_tree: True if STP or RSTP runs; which ports forward stands in their *state*.
     """
 
     host: str
@@ -139,6 +140,7 @@ class Bridge:
     external_ids: Mapping[str, str] = field(default_factory=dict)
     other_config: Mapping[str, str] = field(default_factory=dict)
     controllers: tuple[str, ...] | None = None
+    spanning_tree: bool = False
 
     def port_number(self, number: int) -> Port | None:
         """The port with an OpenFlow number."""

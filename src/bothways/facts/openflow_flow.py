@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bothways.facts.quick import quick
 from bothways.facts.span import Span
 
 __all__ = ["Action", "Flow", "Term"]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Term:
     """
@@ -37,6 +39,7 @@ class Term:
         return self.value is not None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Action:
     """
@@ -56,6 +59,7 @@ class Action:
     modelled: bool = True
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Flow:
     """

@@ -43,7 +43,8 @@ class Group:
     :param kind: ``all``, ``select``, ``indirect`` or ``fast_failover``.
     :param selection_method: of a ``select`` group: ``hash``, ``dp_hash``, or None where it is not shown (the
         switch then chooses with its default).
-    :param selection_fields: what ``hash`` looks at: normalised field name and mask, None = all bits.
+    :param selection_fields: what ``hash`` looks at: normalised field name and mask, None = all bits;
+        ports with the protocol whose ports they are (``tcp_src``).
     :param unread: parts of the row that could not be read, as printed.
     """
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bothways.facts.quick import quick
+
 __all__ = ["Kind", "Problem", "Span"]
 
 
+@quick
 @dataclass(frozen=True, slots=True, order=True)
 class Span:
     """

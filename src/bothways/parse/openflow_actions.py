@@ -20,7 +20,12 @@ The actions of a flow: decoder table per action, several spellings of one action
 * ``ct``: *commit*, *force*; *table* (number or None); *zone* (number, 0 if not given) or *zone_field*,
   *zone_low*, *zone_high*; *alg* (text or None); *exec*, a tuple of ``Action``; *nat*, None or a mapping
   with *direction* (``src``, ``dst``), *low*, *high* (addresses), *low_port*, *high_port*, *flags*, as given.
-* ``learn``: *table*, *priority*; *settings*, name -> text; *specs*, a tuple of texts as printed.
+* ``learn``: *table*, *priority*; *settings*, name -> text; *specs*, a tuple of texts as printed; *rules*, a
+  tuple of ``LearnSpec``.
+* ``multipath``, ``bundle``, ``bundle_load``, ``check_pkt_larger``: see ``openflow_balance``.
+* ``encap``: *header*, and what it says as *text*. ``decap``: *namespace* and *type* of what it expects, or
+  None. ``delete_field``: *field*, *low*, *high*. Who evaluates them decides whether they are followed.
+* ``push_mpls``, ``pop_mpls``: *ethertype*. ``dec_mpls_ttl``, ``debug_recirc``: no arguments.
 * ``conjunction``: *id*, *clause* (from 1), *of*.
 * ``note``, ``fin_timeout``, ``sample``: *text*.
 
@@ -36,8 +41,10 @@ from typing import Final
 
 from bothways.facts.openflow import Action
 from bothways.facts.span import Kind, Problem, Span
+from bothways.parse.openflow_balance import bundle, check_larger, multipath
 from bothways.parse.openflow_ct import read_nat
 from bothways.parse.openflow_fields import FIELDS, subfield
+from bothways.parse.openflow_learn import learn
 from bothways.parse.openflow_lex import Piece, cut, keyed
 from bothways.parse.openflow_outputs import controller, enqueue, output, resubmit, to_port
 from bothways.parse.openflow_values import FORMS, PORTS, number
@@ -66,11 +73,12 @@ class ActionReader:
             raise NotModelledError(f"actions are nested more than {_DEPTH} deep")
         self.depth += 1
         try:
-            return tuple(self._action(piece) for piece in cut(text, column, separators))
+            return tuple(self.action(piece) for piece in cut(text, column, separators))
         finally:
             self.depth -= 1
 
-    def _action(self, piece: Piece) -> Action:
+    def action(self, piece: Piece) -> Action:
+        """Read one action."""
         word, value = keyed(piece)
         name, decode, expects = _reader_of(word, value)
         if decode is None:
@@ -120,8 +128,6 @@ def _set_field(_reader: ActionReader, name: str, value: Piece) -> tuple[str, Arg
 
 def _setting(name: str, text: str, target: str) -> tuple[str, Args]:
     part = subfield(target)
-    if part.name.startswith("tun_metadata"):
-        raise NotModelledError(f"the tunnel option {quoted(target)} is not modelled")
     bits, mask = FORMS[part.form].decode(text, part.width)
     whole = FIELDS[part.name].width
     if part.width < whole:
@@ -214,10 +220,24 @@ def _ct(reader: ActionReader, name: str, value: Piece) -> tuple[str, Args]:
         elif word == "alg":
             args["alg"] = given.text
         elif word == "exec":
-            args["exec"] = reader.actions(given.text, given.column)
+            args |= _exec(reader, given)
         else:
             raise ValueError(piece.text)
     return name, args
+
+
+def _exec(reader: ActionReader, given: Piece) -> Args:
+    """The actions of ``exec``; a switch prints ``nat(...)`` among them if there are both."""
+    args: Args = {}
+    start, found = given.text, ""
+    for piece in cut(given.text, given.column):
+        word, inner = keyed(piece)
+        if word == "nat":
+            args["nat"] = read_nat(inner or Piece("", piece.column))
+            found = piece.text
+    if found:
+        start = given.text.replace(found, " " * len(found))
+    return {**args, "exec": reader.actions(start, given.column)}
 
 
 def _zone(text: str) -> Args:
@@ -227,32 +247,27 @@ def _zone(text: str) -> Args:
     return {"zone": None, "zone_field": part.name, "zone_low": part.low, "zone_high": part.high}
 
 
-#: parts of ``learn`` that are not specifications of the new flow
-_LEARN_SETTINGS: Final = frozenset(
-    {
-        "table", "priority", "idle_timeout", "hard_timeout", "fin_idle_timeout", "fin_hard_timeout", "cookie",
-        "limit", "result_dst", "send_flow_rem", "delete_learned",
-    }
-)  # fmt: skip
-
-
-def _learn(_reader: ActionReader, name: str, value: Piece) -> tuple[str, Args]:
-    settings: dict[str, str] = {}
-    specs: list[str] = []
-    for piece in cut(value.text, value.column):
-        word, inner = keyed(piece)
-        if word in _LEARN_SETTINGS:
-            settings[word] = "" if inner is None else inner.text
-        else:
-            specs.append(piece.text)
-    table, priority = number(settings.get("table", "1")), number(settings.get("priority", "32768"))
-    return name, {"table": table, "priority": priority, "settings": settings, "specs": tuple(specs)}
-
-
 def _conjunction(_reader: ActionReader, name: str, value: Piece) -> tuple[str, Args]:
     given, _, part = value.text.partition(",")
     clause, _, of = part.partition("/")
     return name, {"id": number(given), "clause": number(clause), "of": number(of)}
+
+
+def _encap(_reader: ActionReader, name: str, value: Piece) -> tuple[str, Args]:
+    header, inner = keyed(value)
+    if not header:
+        raise ValueError(value.text)
+    return name, {"header": header, "text": "" if inner is None else inner.text}
+
+
+def _decap(_reader: ActionReader, name: str, value: Piece) -> tuple[str, Args]:
+    if not value.text.strip():
+        return name, {"namespace": None, "type": None}
+    word, inner = keyed(value)
+    given = {} if inner is None else dict(piece.text.partition("=")[::2] for piece in cut(inner.text, 1))
+    if word != "packet_type" or given.keys() != {"ns", "type"}:
+        raise ValueError(value.text)
+    return name, {"namespace": number(given["ns"]), "type": number(given["type"])}
 
 
 _MAC: Final = "a MAC such as fa:16:3e:00:00:01"
@@ -299,7 +314,7 @@ _ACTIONS: Final[Mapping[str, tuple[Decode, str]]] = {
     "clear_actions": (_plain, "clear_actions"),
     "ct": (_ct, "ct(commit,force,table=N,zone=N,nat(...),alg=NAME,exec(ACTION,...))"),
     "ct_clear": (_plain, "ct_clear"),
-    "learn": (_learn, "learn(SETTING=VALUE,...,SPECIFICATION,...)"),
+    "learn": (learn, "learn(SETTING=VALUE,...,SPECIFICATION,...)"),
     "conjunction": (_conjunction, "conjunction(ID,CLAUSE/CLAUSES)"),
     "group": (_numbered("group"), "group:NUMBER"),
     "meter": (_numbered("meter"), "meter:NUMBER"),
@@ -309,17 +324,29 @@ _ACTIONS: Final[Mapping[str, tuple[Decode, str]]] = {
     "exit": (_plain, "exit"),
     "fin_timeout": (_noted, "fin_timeout(...)"),
     "sample": (_noted, "sample(...)"),
+    "multipath": (multipath, "multipath(FIELDS,BASIS,ALGORITHM,LINKS,ARGUMENT,FIELD[a..b])"),
+    "bundle": (bundle, "bundle(FIELDS,BASIS,ALGORITHM,ofport,members:PORT,...)"),
+    "bundle_load": (bundle, "bundle_load(FIELDS,BASIS,ALGORITHM,ofport,FIELD[a..b],members:PORT,...)"),
+    "check_pkt_larger": (check_larger, "check_pkt_larger(SIZE)->FIELD[a]"),
+    "push_mpls": (_numbered("ethertype"), "push_mpls:0x8847"),
+    "pop_mpls": (_numbered("ethertype"), "pop_mpls:0x0800"),
+    "set_mpls_label": (_sets("mpls_label"), _NUMBER),
+    "set_mpls_tc": (_sets("mpls_tc"), _NUMBER),
+    "set_mpls_ttl": (_sets("mpls_ttl"), _NUMBER),
+    "dec_mpls_ttl": (_plain, "dec_mpls_ttl"),
+    "debug_recirc": (_plain, "debug_recirc"),
+    "debug_slow": (_plain, "debug_slow"),
+    "encap": (_encap, "encap(HEADER)"),
+    "decap": (_decap, "decap or decap(packet_type(ns=N,type=N))"),
+    "dec_nsh_ttl": (_plain, "dec_nsh_ttl"),
+    "delete_field": (_stack, "delete_field:FIELD"),
+    "set_mpls_bos": (_sets("mpls_bos"), _NUMBER),
+    "unroll_xlate": (_noted, "unroll_xlate(...)"),
 }
 _RENAMED: Final = {"strip_vlan": "pop_vlan"}
 
-#: actions that bothways knows of and does not follow
-_UNMODELLED: Final = frozenset(
-    {
-        "bundle", "bundle_load", "check_pkt_larger", "debug_recirc", "debug_slow", "dec_mpls_ttl",
-        "dec_nsh_ttl", "decap", "delete_field", "encap", "multipath", "pop_mpls", "pop_pbb", "push_mpls",
-        "push_pbb", "set_mpls_bos", "set_mpls_label", "set_mpls_tc", "set_mpls_ttl", "unroll_xlate",
-    }
-)  # fmt: skip
+#: actions that bothways knows of and does not read
+_UNMODELLED: Final = frozenset({"pop_pbb", "push_pbb"})
 
 
 def _reader_of(word: str, value: Piece | None) -> tuple[str, Decode | None, str]:

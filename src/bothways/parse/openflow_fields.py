@@ -12,9 +12,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
-__all__ = ["FIELDS", "Field", "Subfield", "field_named", "subfield"]
+__all__ = ["FIELDS", "Field", "Subfield", "code_of", "field_named", "subfield"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,11 +178,54 @@ _SUBFIELD: Final = re.compile(
 )
 
 
+#: spelling -> the code that a switch prints, where it is not the first code of the field's row
+_OWN_CODE: Final[dict[str, str]] = {
+    "udp_src": "NXM_OF_UDP_SRC", "udp_dst": "NXM_OF_UDP_DST", "sctp_src": "OXM_OF_SCTP_SRC",
+    "sctp_dst": "OXM_OF_SCTP_DST", "icmpv6_type": "NXM_NX_ICMPV6_TYPE", "icmpv6_code": "NXM_NX_ICMPV6_CODE",
+    "nxm_of_udp_src": "NXM_OF_UDP_SRC", "nxm_of_udp_dst": "NXM_OF_UDP_DST",
+    "oxm_of_udp_src": "NXM_OF_UDP_SRC",
+    "oxm_of_udp_dst": "NXM_OF_UDP_DST", "oxm_of_sctp_src": "OXM_OF_SCTP_SRC",
+    "oxm_of_sctp_dst": "OXM_OF_SCTP_DST", "nxm_nx_icmpv6_type": "NXM_NX_ICMPV6_TYPE",
+    "oxm_of_icmpv6_type": "NXM_NX_ICMPV6_TYPE", "nxm_nx_icmpv6_code": "NXM_NX_ICMPV6_CODE",
+    "oxm_of_icmpv6_code": "NXM_NX_ICMPV6_CODE", "in_port_oxm": "OXM_OF_IN_PORT",
+    "oxm_of_in_port": "OXM_OF_IN_PORT", "vlan_vid": "OXM_OF_VLAN_VID", "oxm_of_vlan_vid": "OXM_OF_VLAN_VID",
+    "vlan_pcp": "OXM_OF_VLAN_PCP", "oxm_of_vlan_pcp": "OXM_OF_VLAN_PCP", "ip_dscp": "OXM_OF_IP_DSCP",
+    "oxm_of_ip_dscp": "OXM_OF_IP_DSCP", "nw_ecn": "NXM_NX_IP_ECN", "ip_ecn": "NXM_NX_IP_ECN",
+    "nxm_nx_ip_ecn": "NXM_NX_IP_ECN", "oxm_of_ip_ecn": "NXM_NX_IP_ECN",
+}  # fmt: skip
+
+
+def _codes() -> Iterator[tuple[str, str]]:
+    for name, _, _, others, codes in _TABLE:
+        given = codes.split()
+        for spelling in (name, *others.split(), *given):
+            yield spelling.lower(), given[0] if given else name
+    for stem, code, count in (
+        ("reg", "NXM_NX_REG", 16),
+        ("xreg", "OXM_OF_PKT_REG", 8),
+        ("xxreg", "NXM_NX_XXREG", 4),
+        ("tun_metadata", "NXM_NX_TUN_METADATA", 64),
+    ):
+        for number in range(count):
+            yield f"{stem}{number}", f"{code}{number}"
+            yield f"{code}{number}".lower(), f"{code}{number}"
+    yield from _OWN_CODE.items()
+
+
+_CODES: Final = dict(_codes())
+
+
+def code_of(name: str) -> str:
+    """The name in NXM or OXM that a switch prints for a spelling; the spelling if it is not known."""
+    return _CODES.get(name.lower(), name)
+
+
 def field_named(name: str) -> Field | None:
     """The field with a spelling, whatever its case; None if there is none."""
     return FIELDS.get(name) or _FOLDED.get(name.lower())
 
 
+@lru_cache(maxsize=1024)
 def subfield(text: str) -> Subfield:
     """
     Read ``NXM_NX_REG0[]``, ``reg0[0..15]``, ``eth_src`` or ``NXM_OF_VLAN_TCI[12]``.

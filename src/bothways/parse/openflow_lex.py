@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from functools import cache
+
+from bothways.facts.quick import quick
 
 __all__ = ["Piece", "assigned", "cut", "end_of_actions", "keyed"]
 
 _OPEN = "([{"
 _CLOSE = ")]}"
+_MARKED = re.compile(r'["()\[\]{}\s]')
+#: one element, brackets at most two deep, and what ends it; possessive, so that it never tries twice
+_TOP = re.compile(
+    r"""((?:[^,()\[\]{}"\s]++|\((?:[^()\[\]{}"\s]++|[(\[][^()\[\]{}"\s]*+[)\]])*+\)|\[[^()\[\]{}"\s]*+\])*+)"""
+    r"(?:,|\Z)"
+)
+_KEY = re.compile(r"([\w.-]*)([:=(])")
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Piece:
     """One element of a list and its 1-based column in the line."""
@@ -25,10 +37,15 @@ def cut(text: str, column: int, separators: str = ",") -> list[Piece]:
     >>> [p.text for p in cut("ct(commit,zone=1), 3", 1)]
     ['ct(commit,zone=1)', '3']
     """
+    if separators == ",":
+        plain = _plain_pieces(text, column)
+        if plain is not None:
+            return plain
     pieces: list[Piece] = []
     depth = start = 0
     quoted = False
-    for index, char in enumerate(text):
+    for found in _marks(separators).finditer(text):
+        char = found[0]
         if char == '"':
             quoted = not quoted
         elif quoted:
@@ -37,11 +54,38 @@ def cut(text: str, column: int, separators: str = ",") -> list[Piece]:
             depth += 1
         elif char in _CLOSE:
             depth = max(0, depth - 1)
-        elif depth == 0 and char in separators:
+        elif depth == 0:
+            index = found.start()
             _keep(pieces, text, start, index, column)
             start = index + 1
     _keep(pieces, text, start, len(text), column)
     return pieces
+
+
+def _plain_pieces(text: str, column: int) -> list[Piece] | None:
+    """Pieces of a list without blanks, quotes and deep nesting, as nearly all are; None for others."""
+    pieces: list[Piece] = []
+    if _MARKED.search(text) is None:
+        for word in text.split(","):
+            if word:
+                pieces.append(Piece(word, column))
+            column += len(word) + 1
+        return pieces
+    found = _TOP.findall(text)
+    # What the pattern could not hold is missing from the pieces, so they do not make up the text again.
+    if ",".join(found) != text and ",".join(found[:-1]) != text:
+        return None
+    for word in found:
+        if word:
+            pieces.append(Piece(word, column))
+        column += len(word) + 1
+    return pieces
+
+
+@cache
+def _marks(separators: str) -> re.Pattern[str]:
+    """What a list is cut at, and what keeps a separator from being one."""
+    return re.compile(rf'["()\[\]{{}}{re.escape(separators)}]')
 
 
 def _keep(pieces: list[Piece], text: str, start: int, end: int, column: int) -> None:
@@ -97,12 +141,11 @@ def keyed(piece: Piece) -> tuple[str, Piece | None]:
     ('resubmit', Piece(text=',10', column=14))
     """
     text = piece.text
-    for index, char in enumerate(text):
-        if char in ":=(":
-            inner = text[index + 1 :]
-            if char == "(":
-                inner = inner.removesuffix(")")
-            return text[:index].strip(), Piece(inner, piece.column + index + 1)
-        if not (char.isalnum() or char in "_-."):
-            break
-    return text, None
+    found = _KEY.match(text)
+    if found is None:
+        return text, None
+    end = found.end()
+    inner = text[end:]
+    if found[2] == "(":
+        inner = inner.removesuffix(")")
+    return found[1].strip(), Piece(inner, piece.column + end)

@@ -10,19 +10,19 @@ never wider in the model than on the switch without saying so. Source: ovs-field
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
 from bothways.facts.openflow import Term
 from bothways.facts.packet import ETH_ARP, ETH_IP, ETH_IP6
 from bothways.facts.span import Kind, Problem, Span
-from bothways.parse.openflow_fields import field_named, subfield
+from bothways.parse.openflow_fields import FIELDS, field_named, subfield
 from bothways.parse.openflow_lex import Piece, assigned
 from bothways.parse.openflow_values import FORMS, number, unquoted
 from bothways.parse.reading import quoted
 
-__all__ = ["SHORTHANDS", "read_match"]
+__all__ = ["SHORTHANDS", "plain_term", "read_terms", "renamed"]
 
 _RARP: Final = 0x8035
 _VLAN_PRESENT: Final = 0x1000
@@ -110,29 +110,38 @@ _SPECIAL: Final[Mapping[str, tuple[str, Callable[[str], tuple[int, int]], str]]]
 }
 
 
-def read_match(pieces: Iterable[Piece], line: Span) -> tuple[tuple[Term, ...], list[Problem]]:
-    """Read the terms of a match; what cannot be read stays as a term without value, and is a problem."""
-    terms: list[Term] = []
-    problems: list[Problem] = []
-    for piece in pieces:
-        read, problem = _term(piece, line)
-        terms += read
-        if problem is not None:
-            problems.append(problem)
-    return _renamed(terms), problems
+#: spelling -> normalised field, width and decoder, of fields that are matched as they are written
+_WHOLE: Final[Mapping[str, tuple[str, int, Callable[[str, int], tuple[int, int | None]]]]] = {
+    name: (field.name, field.width, FORMS[field.form].decode)
+    for name, field in FIELDS.items()
+    if name not in _SPECIAL and not field.shift and field.width == FIELDS[field.name].width
+}
 
 
-def _term(piece: Piece, line: Span) -> tuple[list[Term], Problem | None]:
+def plain_term(text: str, column: int) -> Term | None:
+    """A term of the common kind, ``nw_dst=10.0.0.1``; None for any other, and for one that cannot be read."""
+    name, _, value = text.partition("=")
+    known = _WHOLE.get(name)
+    if known is None:
+        return None
+    try:
+        bits, mask = known[2](value, known[1])
+    except ValueError:
+        return None
+    return Term(known[0], bits, mask, text, column)
+
+
+def read_terms(piece: Piece, line: Span) -> tuple[list[Term], Problem | None]:
+    """Read one term; what cannot be read stays as a term without value, and is a problem."""
     text = piece.text
     shorthand = SHORTHANDS.get(text.lower())
     if shorthand is not None:
         return [Term(name, value, None, text, piece.column) for name, value in shorthand], None
     name, equals, value = assigned(text)
-    place = replace(line, column=piece.column)
     if not equals:
         return [_kept(name, piece)], Problem(
             Kind.UNMODELLED,
-            place,
+            replace(line, column=piece.column),
             f"the match {quoted(text)} is not known, so the flow may match less than it seems",
         )
     special = _SPECIAL.get(name)
@@ -141,33 +150,31 @@ def _term(piece: Piece, line: Span) -> tuple[list[Term], Problem | None]:
         try:
             bits, mask = decode(value)
         except ValueError:
-            return [_kept(field, piece)], _malformed(place, text, expects)
+            return [_kept(field, piece)], _malformed(replace(line, column=piece.column), text, expects)
         return [Term(field, bits & mask, mask, text, piece.column)], None
-    return _plain(piece, name, value, place)
+    return _plain(piece, name, value, line)
 
 
-def _plain(piece: Piece, name: str, value: str, place: Span) -> tuple[list[Term], Problem | None]:
+def _plain(piece: Piece, name: str, value: str, line: Span) -> tuple[list[Term], Problem | None]:
     try:
         part = subfield(name)
     except ValueError:
         return [_kept(name, piece)], Problem(
             Kind.UNMODELLED,
-            place,
+            replace(line, column=piece.column),
             f"the match field {quoted(name)} is not known, so the flow may match less than it seems",
         )
     field = field_named(part.name)
     whole = field is None or part.width >= field.width
     form = FORMS[part.form if whole else "number"]
-    if part.name.startswith("tun_metadata"):
-        return [_kept(part.name, piece)], Problem(
-            Kind.UNMODELLED, place, f"the tunnel option {quoted(piece.text)} is not modelled"
-        )
     try:
         bits, mask = form.decode(value, part.width)
     except ValueError:
         if part.form == "port" and unquoted(value) and not value[:1].isdigit():
             return [_kept(part.name, piece)], None
-        return [_kept(part.name, piece)], _malformed(place, piece.text, form.expects)
+        return [_kept(part.name, piece)], _malformed(
+            replace(line, column=piece.column), piece.text, form.expects
+        )
     if not whole:
         mask = (mask if mask is not None else (1 << part.width) - 1) << part.low
         bits <<= part.low
@@ -182,14 +189,20 @@ def _malformed(place: Span, text: str, expects: str) -> Problem:
     return Problem(Kind.MALFORMED, place, f"cannot read the match {quoted(text)}", f"expected {expects}")
 
 
-def _renamed(terms: list[Term]) -> tuple[Term, ...]:
+def renamed(terms: list[Term]) -> tuple[Term, ...]:
     """Give IPv4 spellings in ARP matches, and ports in ICMP matches, the names of what they match there."""
-    fixed = {term.field: term.value for term in terms if term.mask is None}
-    names: dict[str, str] = {}
-    if fixed.get("eth_type") in (ETH_ARP, _RARP):
-        names |= _IN_ARP
-    elif (fixed.get("eth_type"), fixed.get("ip_proto")) in ((ETH_IP, 1), (ETH_IP6, 58)):
-        names |= _IN_ICMP
-    if not names:
+    kind = proto = None
+    for term in terms:
+        if term.mask is None:
+            if term.field == "eth_type":
+                kind = term.value
+            elif term.field == "ip_proto":
+                proto = term.value
+    if kind in (ETH_ARP, _RARP):
+        names = _IN_ARP
+    elif (kind, proto) in ((ETH_IP, 1), (ETH_IP6, 58)):
+        names = _IN_ICMP
+    else:
         return tuple(terms)
-    return tuple(replace(term, field=names.get(term.field, term.field)) for term in terms)
+    get = names.get
+    return tuple([Term(get(t.field, t.field), t.value, t.mask, t.text, t.column) for t in terms])

@@ -17,7 +17,7 @@ from typing import Final
 from bothways.facts.address import mac, mac_to_int
 from bothways.facts.openflow import LOCAL
 
-__all__ = ["CT_STATE", "FORMS", "PORTS", "RESERVED", "Form", "number", "port_number", "unquoted"]
+__all__ = ["CT_STATE", "FORMS", "PORTS", "RESERVED", "TCP_FLAGS", "Form", "number", "port_number", "unquoted"]
 
 Decoded = tuple[int, int | None]
 
@@ -39,7 +39,7 @@ class Form:
 CT_STATE: Final[Mapping[str, int]] = {
     "new": 0x01, "est": 0x02, "rel": 0x04, "rpl": 0x08, "inv": 0x10, "trk": 0x20, "snat": 0x40, "dnat": 0x80,
 }  # fmt: skip
-_TCP_FLAGS: Final[Mapping[str, int]] = {
+TCP_FLAGS: Final[Mapping[str, int]] = {
     "fin": 0x001, "syn": 0x002, "rst": 0x004, "psh": 0x008, "ack": 0x010, "urg": 0x020, "ece": 0x040,
     "cwr": 0x080, "ns": 0x100, "[200]": 0x200, "[400]": 0x400, "[800]": 0x800,
 }  # fmt: skip
@@ -52,11 +52,15 @@ RESERVED: Final[Mapping[int, str]] = {
     0xFFF8: "in_port", 0xFFF9: "table", 0xFFFA: "normal", 0xFFFB: "flood", 0xFFFC: "all",
     0xFFFD: "controller", 0xFFFE: "local", 0xFFFF: "none",
 }  # fmt: skip
+_NUMBERS: Final = {**{name: value for value, name in RESERVED.items()}, "any": 0xFFFF}
 #: names of reserved ports, lower case
 PORTS: Final = frozenset({*RESERVED.values(), "any"})
 
+_MAC: Final = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\Z")
+_OCTET: Final = r"(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IPV4: Final = re.compile(rf"{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}\Z")
 _SIGNED: Final = re.compile(r"[+-][a-z\[\]0-9]+")
-_LIMIT: Final = 64  # digits: 992-bit tunnel metadata would be longer, and is not modelled
+_LIMIT: Final = 256  # digits: tunnel metadata has 992 bits at most
 
 
 def unquoted(text: str) -> str:
@@ -67,10 +71,12 @@ def unquoted(text: str) -> str:
 
 def number(text: str) -> int:
     """
-    A decimal or hexadecimal number of at most 64 digits, not negative.
+    A decimal or hexadecimal number of at most 256 digits, not negative.
 
     :raises ValueError: if it is not one.
     """
+    if text.isdecimal() and text.isascii() and len(text) <= _LIMIT:
+        return int(text)
     text = text.strip()
     if len(text) > _LIMIT or not text.isascii() or not text[:1].isdigit() or "_" in text:
         raise ValueError(text)
@@ -100,6 +106,8 @@ def _number(text: str, width: int) -> Decoded:
 
 
 def _mac(text: str, width: int) -> Decoded:
+    if _MAC.match(text):
+        return int(text.replace(":", ""), 16), None
     value, slash, mask = text.partition("/")
     return _masked(mac_to_int(mac(value)), mac_to_int(mac(mask)) if slash else None, width)
 
@@ -117,6 +125,10 @@ def _address(text: str, width: int, kind: type[IPv4Address | IPv6Address]) -> De
 
 
 def _ipv4(text: str, width: int) -> Decoded:
+    found = _IPV4.match(text)
+    if found is not None:
+        a, b, c, d = found.groups()
+        return int(a) << 24 | int(b) << 16 | int(c) << 8 | int(d), None
     return _address(text, width, IPv4Address)
 
 
@@ -162,6 +174,8 @@ def _packet_type(text: str, _width: int) -> Decoded:
 def _port(text: str, width: int) -> Decoded:
     value = port_number(text)
     if value is None:
+        value = _NUMBERS.get(text.lower())
+    if value is None:
         raise ValueError(text)
     if "/" in text:
         return _number(text, width)
@@ -181,7 +195,7 @@ FORMS: Final[Mapping[str, Form]] = {
     "port": Form(_port, "a port number, LOCAL, or the name of a port"),
     "actset": Form(_action_set_port, "a port number or unset"),
     "ct_state": Form(_flags(CT_STATE), "states such as +trk-new, or 0x21/0x21"),
-    "tcp_flags": Form(_flags(_TCP_FLAGS), "flags such as +syn-ack or syn|ack, or 0x2/0x12"),
+    "tcp_flags": Form(_flags(TCP_FLAGS), "flags such as +syn-ack or syn|ack, or 0x2/0x12"),
     "tun_flags": Form(_flags({"oam": 1}), "+oam or -oam"),
     "frag": Form(_frag, "no, yes, first, later or not_later"),
     "packet_type": Form(_packet_type, "(namespace,type) such as (1,0x800)"),

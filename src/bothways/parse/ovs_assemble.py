@@ -58,6 +58,13 @@ def merge_bridge(
         fdb=fdb,
         datapath=next((b.datapath for b in described if b.datapath is not None), None),
         fail_mode=next((b.fail_mode for b in described if b.fail_mode is not None), None),
+        mirrors=next((b.mirrors for b in described if b.mirrors is not None), None),
+        flood_vlans=next((b.flood_vlans for b in described if b.flood_vlans), ()),
+        mcast_snooping=any(b.mcast_snooping for b in described),
+        external_ids=next((b.external_ids for b in described if b.external_ids), {}),
+        other_config=next((b.other_config for b in described if b.other_config), {}),
+        controllers=next((b.controllers for b in described if b.controllers is not None), None),
+        spanning_tree=any(b.spanning_tree for b in described),
     )
 
 
@@ -101,4 +108,12 @@ def _joined(old: Port, new: Port) -> Port:
         config=old.config or new.config,
         state=old.state or new.state,
         external_ids=old.external_ids or new.external_ids,
+        cvlans=old.cvlans or new.cvlans,
+        bond=old.bond or new.bond,
+        bond_mode=old.bond_mode or new.bond_mode,
+        lacp=old.lacp or new.lacp,
+        other_config=old.other_config or new.other_config,
+        mtu=new.mtu if old.mtu is None else old.mtu,
+        protected=old.protected or new.protected,
+        error=old.error or new.error,
     )

@@ -112,6 +112,9 @@ def _port(port: _Record, interface: _Record, reading: Reading[Bridge]) -> Port:
         tag=_tag(port, reading),
         trunks=_trunks(port, reading),
         vlan_mode=port.text("vlan_mode"),
+        bond=port.name if len(port.inner) > 1 else None,
+        bond_mode=port.text("bond_mode") or ("active-backup" if len(port.inner) > 1 else None),
+        error=interface.text("error"),
     )
 
 

@@ -1,7 +1,8 @@
 """
 OVSDB as ``ovsdb-client dump -f json`` prints it: one JSON object per table and line.
 
-Read are the tables ``Bridge``, ``Port`` and ``Interface`` (``ovsdb_record``). ``Bridge.host`` is empty:
+Read are the tables ``Bridge``, ``Port``, ``Interface``, ``Mirror`` and ``Controller`` (``ovsdb_record``).
+``Bridge.host`` is empty:
 ``ovs_assemble.merge_bridge`` knows it.
 """
 
@@ -19,7 +20,7 @@ from bothways.parse.reading import Reading, lines, quoted
 
 __all__ = ["parse_ovsdb"]
 
-_TABLES: Final = ("Bridge table", "Port table", "Interface table")
+_TABLES: Final = ("Bridge table", "Port table", "Interface table", "Mirror table", "Controller table")
 
 
 def parse_ovsdb(text: str, *, file: str, read_at: float | None = None) -> Parsed[Bridge]:
@@ -38,8 +39,8 @@ def parse_ovsdb(text: str, *, file: str, read_at: float | None = None) -> Parsed
             tables[caption].update({record.uuid: record for record in _records(line, rows, reading)})
         else:
             reading.skip()
-    bridges, ports, interfaces = (tables[caption] for caption in _TABLES)
-    assemble(bridges, ports, interfaces, reading)
+    bridges, ports, interfaces, mirrors, controllers = (tables[caption] for caption in _TABLES)
+    assemble(bridges, ports, interfaces, reading, mirrors, controllers)
     return reading.done()
 
 

@@ -9,11 +9,11 @@ could not make the port. Columns: ovs-vswitchd.conf.db(5).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from bothways.facts.address import Mac, mac
-from bothways.facts.openflow import LOCAL, Bridge, Port
+from bothways.facts.openflow import LOCAL, Bridge, Mirror, Port
 from bothways.facts.span import Span
 from bothways.parse.reading import Reading, quoted
 
@@ -57,6 +57,10 @@ class Record:
         """The integers of a column."""
         return tuple(i for i in self.items(key) if isinstance(i, int) and not isinstance(i, bool))
 
+    def true(self, key: str) -> bool:
+        """Whether a column says so; False if there is none."""
+        return True in [item for item in self.items(key) if isinstance(item, bool)]
+
     def references(self, key: str) -> Iterator[str]:
         """The ids of rows that a column names."""
         for item in self.items(key):
@@ -77,14 +81,57 @@ def assemble(
     ports: Mapping[str, Record],
     interfaces: Mapping[str, Record],
     reading: Reading[Bridge],
+    mirrors: Mapping[str, Record] | None = None,
+    controllers: Mapping[str, Record] | None = None,
 ) -> None:
-    """Put the rows of three tables, by their ids, together to bridges; what does not fit is a problem."""
+    """
+    Put the rows of the tables, by their ids, together to bridges; what does not fit is a problem.
+
+    :param mirrors: rows of ``Mirror``, None if that table was not dumped; *controllers* of ``Controller``.
+    """
     for bridge in bridges.values():
         name = bridge.text("name")
         if name is None:
             reading.malformed(bridge.span, "a bridge without a name")
         else:
-            reading.rows.append(_bridge(name, bridge, ports, interfaces, reading))
+            made = _bridge(name, bridge, ports, interfaces, reading)
+            copied = _mirrors(bridge, ports, mirrors or {})
+            masters = _targets(bridge, controllers or {})
+            reading.rows.append(replace(made, mirrors=copied, controllers=masters))
+
+
+def _targets(bridge: Record, controllers: Mapping[str, Record]) -> tuple[str, ...] | None:
+    """Where a bridge's controllers are, None if a row that it names is not there."""
+    given = list(bridge.references("controller"))
+    if "controller" not in bridge.columns or any(each not in controllers for each in given):
+        return None
+    return tuple(controllers[each].text("target") or "" for each in given)
+
+
+def _mirrors(
+    bridge: Record, ports: Mapping[str, Record], mirrors: Mapping[str, Record]
+) -> tuple[Mirror, ...] | None:
+    """What a bridge copies, None if a row that it names is not there."""
+    given = list(bridge.references("mirrors"))
+    if "mirrors" not in bridge.columns or any(each not in mirrors for each in given):
+        return None
+    return tuple(_mirror(mirrors[each], ports) for each in given)
+
+
+def _mirror(row: Record, ports: Mapping[str, Record]) -> Mirror:
+    def names(column: str) -> tuple[str, ...]:
+        return tuple(ports[each].text("name") or "" for each in row.references(column) if each in ports)
+
+    return Mirror(
+        row.text("name") or "",
+        row.span,
+        row.true("select_all"),
+        names("select_src_port"),
+        names("select_dst_port"),
+        row.numbers("select_vlan"),
+        next(iter(names("output_port")), None),
+        next(iter(row.numbers("output_vlan")), None),
+    )
 
 
 def _bridge(
@@ -107,13 +154,30 @@ def _bridge(
                     "dump it whole",
                 )
             else:
-                found[device] = port_of(device, interface, port)
+                members = tuple(port.references("interfaces"))
+                made = port_of(device, interface, port)
+                found[device] = made if len(members) == 1 else _member(made, port)
     return Bridge(
         host="",
         name=name,
         ports=found,
         datapath=None if "datapath_type" not in bridge.columns else bridge.text("datapath_type") or "system",
         fail_mode=bridge.text("fail_mode"),
+        flood_vlans=bridge.numbers("flood_vlans"),
+        mcast_snooping=bridge.true("mcast_snooping_enable"),
+        external_ids=bridge.map("external_ids"),
+        other_config=bridge.map("other_config"),
+        spanning_tree=bridge.true("stp_enable") or bridge.true("rstp_enable"),
+    )
+
+
+def _member(made: Port, port: Record) -> Port:
+    """One of several interfaces of a port: a bond."""
+    return replace(
+        made,
+        bond=port.text("name"),
+        bond_mode=port.text("bond_mode") or "active-backup",
+        lacp=port.text("lacp"),
     )
 
 
@@ -133,6 +197,11 @@ def port_of(name: str, interface: Record, port: Record) -> Port:
         trunks=port.numbers("trunks"),
         vlan_mode=port.text("vlan_mode"),
         external_ids=external,
+        cvlans=port.numbers("cvlans"),
+        other_config={**port.map("other_config"), **interface.map("other_config")},
+        mtu=next(iter(interface.numbers("mtu")), None),
+        protected=port.true("protected"),
+        error=interface.text("error"),
     )
 
 
