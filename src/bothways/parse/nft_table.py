@@ -7,15 +7,18 @@ The same words stand in what ``nft list ruleset`` prints and in what ``nft -f`` 
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
-from bothways.facts.nft import NftChain, NftRule, NftTable
+from bothways.facts.nft import NftChain, NftObject, NftRule, NftSet, NftTable
 from bothways.facts.span import Kind, Span
 from bothways.parse.nft_lex import END, Token, tokens
 from bothways.parse.nft_rule import read_nft_rule
+from bothways.parse.nft_set import read_object, read_set
 from bothways.parse.reading import quoted
 
 __all__ = ["EVALUATED", "FAMILIES", "HOOKS", "KINDS", "Blocks", "Trouble", "chain_header", "line_spans"]
@@ -34,8 +37,7 @@ _PRIORITIES: Final[Mapping[str, int]] = {
     "srcnat": 100,
 }
 _BRIDGE_PRIORITIES: Final[Mapping[str, int]] = {"dstnat": -300, "filter": -200, "out": 100, "srcnat": 300}
-#: Blocks of a table that say nothing about a packet unless a rule names them.
-_SKIPPED: Final = frozenset({"map", "flowtable", "counter", "quota", "limit", "ct", "secmark", "synproxy"})
+_HANDLE: Final = re.compile(r"#\s*handle\s+(\d{1,18})\s*\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,16 @@ class Trouble:
     message: str
     token: Token
     hint: str = ""
+
+
+@dataclass(slots=True)
+class _Parts:
+    """What a table holds, while it is read."""
+
+    chains: dict[str, NftChain] = field(default_factory=dict)
+    sets: dict[str, NftSet] = field(default_factory=dict)
+    objects: dict[tuple[str, str], NftObject] = field(default_factory=dict)
+    dormant: bool = False
 
 
 @dataclass(slots=True)
@@ -110,9 +122,7 @@ class Blocks:
     def table(self, family: str, name: str, first: Token) -> NftTable:
         """A table whose ``{`` is next."""
         self.at += 1
-        chains: dict[str, NftChain] = {}
-        sets: dict[str, tuple[Token, ...]] = {}
-        dormant = False
+        found = _Parts()
         while True:
             self.pass_ends()
             if self.done:
@@ -121,26 +131,43 @@ class Blocks:
                     Trouble(Kind.MALFORMED, f"{quoted(f'table {name}')} does not end", first, end)
                 )
                 break
-            word = self.peek()
             token = self.words[self.at]
-            if word == "}" and not token.quoted:
+            if token.text == "}" and not token.quoted:
                 self.at += 1
                 break
-            head = self._head()
-            if word == "chain" and len(head) > 1 and self.peek() == "{":
-                chain = self.chain(head[1].text, family, token, sets)
-                chains[chain.name] = chain
-            elif word == "set" and len(head) > 1 and self.peek() == "{":
-                sets[head[1].text] = _elements(self.skip_block())
-            elif self.peek() == "{" and (word in _SKIPPED or head):
-                self.skip_block()
-            elif word == "flags":
-                dormant = dormant or any(t.text == "dormant" for t in head)
-            elif self.peek() == "{":
-                self.at += 1
-        return NftTable(family, name, chains, self.span(first, first), dormant)
+            self._part(self._head(), token, family, found)
+        return NftTable(
+            family, name, found.chains, self.span(first, first), found.dormant, found.sets, found.objects
+        )
 
-    def chain(self, name: str, family: str, first: Token, sets: Mapping[str, tuple[Token, ...]]) -> NftChain:
+    def _part(self, head: list[Token], token: Token, family: str, found: _Parts) -> None:
+        word = token.text
+        opened = self.peek() == "{" and not self.done
+        if not opened:
+            if word == "flags":
+                found.dormant = found.dormant or any(t.text == "dormant" for t in head)
+        elif word == "chain" and len(head) > 1:
+            chain = self.chain(head[1].text, family, token)
+            found.chains[chain.name] = chain
+        elif word in ("set", "map", "meter") and len(head) > 1:
+            named = self.named_set(head[1].text, family, token)
+            found.sets[named.name] = named
+        elif len(head) > 1:
+            kind = " ".join(t.text for t in head[:-1])
+            entry = read_object(kind, head[-1].text, self.skip_block(), self.span(token, token))
+            found.objects[entry.kind, entry.name] = entry
+        elif head:
+            self.skip_block()
+        else:
+            self.at += 1
+
+    def named_set(self, name: str, family: str, first: Token) -> NftSet:
+        """A set, map or meter whose ``{`` is next."""
+        found, notes = read_set(name, self.skip_block(), self.text, family, self.span(first, first))
+        self.troubles.extend(Trouble(Kind.UNMODELLED, note.message, note.token or first) for note in notes)
+        return found
+
+    def chain(self, name: str, family: str, first: Token) -> NftChain:
         """A chain whose ``{`` is next."""
         self.at += 1
         rules: list[NftRule] = []
@@ -155,20 +182,25 @@ class Blocks:
                 self.at += 1
                 break
             words = self.statement()
-            if words[0].text == "type" and len(words) > 1:
+            if not words:
+                self.at += 1
+            elif words[0].text == "type" and len(words) > 1:
                 header.update(chain_header(words, family))
                 span = self.span(words[0], words[-1])
             elif words[0].text == "policy" and len(words) > 1:
                 header["policy"] = words[1].text
-            elif words[0].text not in ("comment", "flags"):
-                rules.append(self.rule(words, sets))
+            elif words[0].text not in ("comment", "flags", "devices"):
+                rules.append(self.rule(words, family))
         return NftChain(name, tuple(rules), span, **header)  # type: ignore[arg-type] # as chain_header names them
 
-    def rule(self, words: list[Token], sets: Mapping[str, tuple[Token, ...]]) -> NftRule:
+    def rule(self, words: list[Token], family: str) -> NftRule:
         """One rule."""
-        statements, notes = read_nft_rule(words, self.text, sets)
-        self.troubles.extend(Trouble(Kind.UNMODELLED, note.message, note.token) for note in notes)
-        return NftRule(statements, self.span(words[0], words[-1]))
+        statements, notes = read_nft_rule(words, self.text, family)
+        self.troubles.extend(Trouble(Kind.UNMODELLED, note.message, note.token or words[0]) for note in notes)
+        span = self.span(words[0], words[-1])
+        comment = next((b.text for a, b in pairwise(words) if a.text == "comment" and b.quoted), "")
+        handle = _HANDLE.search(span.text)
+        return NftRule(statements, span, None if handle is None else int(handle[1]), comment)
 
     def _head(self) -> list[Token]:
         """The words up to ``{`` or the end of the statement."""
@@ -224,19 +256,6 @@ def _integer(text: str) -> int:
     if not (bare.isascii() and bare.isdigit()) or len(bare) > len("2147483648"):
         return 0
     return -int(bare) if text.startswith("-") else int(bare)
-
-
-def _elements(inside: list[Token]) -> tuple[Token, ...]:
-    """The words between the braces behind ``elements =``."""
-    for at, token in enumerate(inside):
-        if token.text == "elements" and not token.quoted:
-            rest = inside[at + 1 :]
-            opened = next((i for i, t in enumerate(rest) if t.text == "{"), None)
-            if opened is None:
-                return ()
-            closed = next((i for i, t in enumerate(rest) if t.text == "}"), len(rest))
-            return tuple(rest[opened + 1 : closed])
-    return ()
 
 
 def line_spans(text: str, file: str, read_at: float | None) -> Callable[[Token, Token], Span]:

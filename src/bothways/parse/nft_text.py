@@ -1,32 +1,38 @@
 """
-``nft list ruleset``: native tables, and what passes round the model.
+``nft list ruleset`` and ``nft -j list ruleset``: native tables, and what passes round the model.
 
-Tables that ``iptables-nft`` manages are read from ``iptables-save`` and are irrelevant here. Tables of the
-families ``ip``, ``ip6``, ``inet`` and ``bridge`` become rows. A netdev ingress chain without rules whose
-policy drops takes a device away from the stack. Every other table with a chain that hooks into the packet
-path and does something is not modelled. Sources: nft(8), iptables-nft's table names.
+Tables that ``iptables-nft`` manages are read from ``iptables-save`` and are irrelevant here. All others
+become rows, of whatever family. A table with a chain on a hook that bothways does not know is not modelled.
+Sources: nft(8), iptables-nft's table names.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Final
 
 from bothways.facts.nft import NftTable
 from bothways.facts.parsed import Parsed
 from bothways.facts.snapshot import IngressDrop
 from bothways.facts.span import Kind, Problem, Span
+from bothways.parse.nft_json import is_json, json_tables
 from bothways.parse.nft_lex import END
-from bothways.parse.nft_table import EVALUATED, FAMILIES, HOOKS, Blocks, line_spans
+from bothways.parse.nft_table import FAMILIES, HOOKS, Blocks, line_spans
 from bothways.parse.reading import Reading, lines, quoted
 
-__all__ = ["parse_nft"]
+__all__ = ["parse_nft", "parse_nft_whole"]
 
 _WARNING: Final = re.compile(
     r"#\s*Warning:\s*table\s+(?P<family>\S+)\s+(?P<name>\S+)\s+is managed by iptables-nft"
 )
-#: Families whose tables become rows; a bridge has chains of one kind only.
-_WALKED: Final = frozenset({*EVALUATED, "bridge"})
+#: family -> the hooks that its chains may hang on
+_HOOKS: Final = {
+    **dict.fromkeys(("ip", "ip6", "bridge"), frozenset(HOOKS)),
+    "inet": frozenset({*HOOKS, "ingress"}),
+    "arp": frozenset({"input", "output"}),
+    "netdev": frozenset({"ingress", "egress"}),
+}
 _IPTABLES_FAMILIES: Final = frozenset({"ip", "ip6"})
 _IPTABLES_TABLES: Final = frozenset({"filter", "nat", "mangle", "raw", "security"})
 _IPTABLES_CHAINS: Final = frozenset({"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"})
@@ -41,13 +47,29 @@ def _managed(table: NftTable) -> bool:
 
 def parse_nft(text: str, *, file: str, read_at: float | None = None) -> Parsed[IngressDrop | Span | NftTable]:
     """
-    Read ``nft list ruleset``.
+    Read ``nft list ruleset``, in words or as JSON.
 
-    An :class:`NftTable` per native table of the families that are evaluated; an :class:`IngressDrop` per
-    device for the chains that drop all that it receives (its span is the ``type … hook`` line); a
-    :class:`Span`, the ``table`` line, per table that bothways cannot evaluate.
+    An :class:`NftTable` per native table; an :class:`IngressDrop` per device for the netdev chains that
+    drop all that it receives (its span is the ``type … hook`` line); a :class:`Span`, the ``table`` line, per
+    table that bothways cannot evaluate. Tables of ``iptables-nft`` are left out.
     """
+    return _parsed(text, file, read_at, every=False)
+
+
+def parse_nft_whole(
+    text: str, *, file: str, read_at: float | None = None
+) -> Parsed[IngressDrop | Span | NftTable]:
+    """As :func:`parse_nft`, with the tables that look like those of ``iptables-nft``; they say so."""
+    return _parsed(text, file, read_at, every=True)
+
+
+def _parsed(
+    text: str, file: str, read_at: float | None, *, every: bool
+) -> Parsed[IngressDrop | Span | NftTable]:
     reading: Reading[IngressDrop | Span | NftTable] = Reading()
+    if is_json(text):
+        _json(text, reading, file=file, read_at=read_at, every=every)
+        return reading.done()
     text = text.removeprefix("\ufeff")
     warned: set[tuple[str, str]] = set()
     for line in lines(text, file=file, read_at=read_at):
@@ -69,6 +91,8 @@ def parse_nft(text: str, *, file: str, read_at: float | None = None) -> Parsed[I
             blocks.troubles[known:] = [t for t in blocks.troubles[known:] if t.kind is Kind.MALFORMED]
             if table.dormant:
                 reading.rows.append(table)
+            elif every:
+                _judge(replace(table, by_iptables=True), Reading(reading.rows))
             continue
         _judge(table, reading)
     for trouble in blocks.troubles:
@@ -92,22 +116,42 @@ def _table(blocks: Blocks, reading: Reading[IngressDrop | Span | NftTable]) -> N
     return blocks.table(family, head[opened - 1], first)
 
 
+def _json(
+    text: str,
+    reading: Reading[IngressDrop | Span | NftTable],
+    *,
+    file: str,
+    read_at: float | None,
+    every: bool,
+) -> None:
+    heard: Reading[object] = Reading()
+    for table, notes in json_tables(text, heard, file=file, read_at=read_at):
+        if table.dormant:
+            reading.rows.append(table)
+        elif _managed(table):
+            if every:
+                _judge(replace(table, by_iptables=True), Reading(reading.rows))
+        else:
+            for span, message in notes:
+                reading.unmodelled(span, message)
+            _judge(table, reading)
+    reading.problems.extend(heard.problems)
+    reading.irrelevant += heard.irrelevant
+
+
 def _judge(table: NftTable, reading: Reading[IngressDrop | Span | NftTable]) -> None:
     opaque = False
     for chain in table.chains.values():
         if chain.hook is None or (not chain.rules and chain.policy == "accept"):
             continue
-        whole_device = (
-            table.family == "netdev" and chain.hook == "ingress" and chain.devices and not chain.rules
-        )
-        if whole_device and chain.policy == "drop":
-            reading.rows.extend(IngressDrop(device, chain.span) for device in chain.devices)
-        elif table.family not in _WALKED or chain.hook not in HOOKS or chain.priority is None:
+        if chain.hook not in _HOOKS.get(table.family, ()) or chain.priority is None:
             opaque = True
+        elif chain.hook == "ingress" and not chain.rules and chain.policy == "drop":
+            reading.rows.extend(IngressDrop(device, chain.span) for device in chain.devices)
     if opaque:
         reading.rows.append(table.span)
         reading.unmodelled(
             table.span, f"the native nftables table {quoted(table.span.text)} is not evaluated"
         )
-    elif table.family in _WALKED:
+    elif table.family != "netdev" or any(chain.rules for chain in table.chains.values()):
         reading.rows.append(table)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bothways.facts.change import Act, NftEdit
-from bothways.facts.iptables import Match
+from bothways.facts.nft_action import Compare
+from bothways.facts.nft_expression import Field, Word
 from bothways.parse.change import ChangeError, parse_change
 
 STATELESS = (
@@ -74,11 +75,11 @@ def test_a_chain_on_a_hook(typed: str) -> None:
 
 def test_a_rule_typed_with_and_without_quotes_is_the_same() -> None:
     one, other = (
-        edits_of(f"nft add rule ip t c {rule}")[0].tables[0].chains["c"].rules[0].statements[0].matches
+        edits_of(f"nft add rule ip t c {rule}")[0].tables[0].chains["c"].rules[0].statements[0].does
         for rule in ("iifname eth0 drop", "'iifname \"eth0\" drop'")
     )
 
-    assert one == other == (Match("in-interface", "eth0"),)
+    assert one == other == Compare(Field("meta iifname", "ifname"), "==", Word("eth0"))
 
 
 def test_a_script_of_several_commands_is_in_order() -> None:
@@ -112,7 +113,7 @@ def test_a_script_of_several_commands_is_in_order() -> None:
         ("nft add rule ip t c ip dadr 192.0.2.1 drop", 21, "`ip dadr 192.0.2.1`"),
         ("nft add rule ip t c tcp dport 22 acept", 34, "`acept`"),
         ("nft add rule ip t c ip daddr 192.0.2.300 drop", 21, "192.0.2.300"),
-        ("nft add rule ip t c tcp dport vmap '{ 22 : drop }'", 21, "vmap"),
+        ("nft add rule ip t c tcp dport vmap '{ 22 : vanish }'", 21, "vmap"),
         ("nft delete rule ip t c handle 7", 24, "`handle`"),
         ("nft -f - <<< 'table ip t { chain c { accept }'", 15, "does not end"),
         ("nft -f - <<< 'table ip t { chain c { bogus accept } }'", 38, "`bogus`"),

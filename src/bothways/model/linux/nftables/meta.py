@@ -1,0 +1,269 @@
+"""
+What goes with a packet, as nft reads it: ``meta``, ``ct``, ``fib``, ``rt``, options of TCP.
+
+Sources: ``net/netfilter/nft_meta.c``, ``nft_ct.c``, ``net/ipv4/netfilter/nft_fib_ipv4.c``, ``nft_rt.c``,
+``nft_exthdr.c``, ``nft_meta_bridge.c``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Final
+
+from bothways.facts.address import BROADCAST, is_group
+from bothways.facts.conntrack import Tuple
+from bothways.facts.nft_expression import Fib
+from bothways.facts.packet import TCP, Flag
+from bothways.facts.trajectory import Way
+from bothways.model.linux.conntrack.entry import CtState, TrackedConnection
+from bothways.model.linux.hook import Hook
+from bothways.model.linux.nftables.payload import ether_type
+from bothways.model.linux.nftables.view import BREAK, Value, View
+
+__all__ = ["META", "fib"]
+
+Read = Callable[[View], Value]
+
+_ETHERNET: Final = 14
+_NFPROTO: Final = {"bridge": 7, "arp": 3, "netdev": 5}
+_IPV4, _IPV6 = 2, 10
+_PACKET_TYPES: Final = {"host": 0, "broadcast": 1, "multicast": 2, "other": 3}
+_STATES: Final = {
+    CtState.INVALID: 1, CtState.ESTABLISHED: 2, CtState.RELATED: 4, CtState.NEW: 8, CtState.UNTRACKED: 64,
+}  # fmt: skip
+_STATUS: Final = {
+    "EXPECTED": 1, "SEEN_REPLY": 2, "ASSURED": 4, "CONFIRMED": 8, "SRC_NAT": 16, "DST_NAT": 32, "DYING": 512,
+}  # fmt: skip
+#: ``RTN_*`` of ``include/uapi/linux/rtnetlink.h``.
+_KINDS: Final = {
+    "unspec": 0, "unicast": 1, "local": 2, "broadcast": 3, "anycast": 4, "multicast": 5, "blackhole": 6,
+    "unreachable": 7, "prohibit": 8,
+}  # fmt: skip
+
+
+def _unknown(_: View) -> Value:
+    return None
+
+
+def _protocol_family(view: View) -> Value:
+    if view.family in _NFPROTO:
+        return _NFPROTO[view.family]
+    ip = view.packet.ip
+    return _IPV4 if ip is None or ip.src.version == 4 else _IPV6  # noqa: PLR2004 - IPv4
+
+
+def _transport(view: View) -> Value:
+    ip = view.packet.ip
+    return BREAK if ip is None else ip.protocol
+
+
+def _length(view: View) -> Value:
+    length = view.packet.length
+    return None if length is None else length - _ETHERNET
+
+
+def _packet_type(view: View) -> Value:
+    if view.buffer.packet_type:
+        return _PACKET_TYPES.get(view.buffer.packet_type)
+    mac = view.packet.ethernet.dst
+    if view.buffer.mine:
+        return 0
+    if not mac:
+        return None
+    return 1 if mac == BROADCAST else 2 if is_group(mac) else 0
+
+
+def _socket(view: View) -> Value:
+    """Who owns the socket: packets that pass through have none, on arrival one may be found early."""
+    if view.buffer.mine or view.hook is Hook.INPUT:
+        return None
+    return BREAK
+
+
+def _bridge(*hooks: Hook) -> Read:
+    return lambda view: view.buffer.bridge or None if view.hook in hooks else BREAK
+
+
+# -- the connection ----------------------------------------------------------------------------------------
+
+
+def _state(view: View) -> Value:
+    if view.family == "bridge":
+        return None  # the tracker of bridges is not modelled
+    return _STATES[CtState.INVALID if view.tracking is None else view.tracking.state]
+
+
+def _of_connection(read: Callable[[View, TrackedConnection], Value]) -> Read:
+    def row(view: View) -> Value:
+        if view.family == "bridge":
+            return None
+        connection = view.connection
+        return BREAK if connection is None else read(view, connection)
+
+    return row
+
+
+def _direction(view: View, _: TrackedConnection) -> Value:
+    return int(view.tracking is not None and view.tracking.way is Way.REPLY)
+
+
+def _status(_: View, connection: TrackedConnection) -> Value:
+    return sum(bit for name, bit in _STATUS.items() if name in connection.status)
+
+
+def _version(connection: TrackedConnection) -> Value:
+    return _IPV4 if connection.original.src.version == 4 else _IPV6  # noqa: PLR2004 - IPv4
+
+
+def _end(side: str, read: Callable[[Tuple], Value]) -> Read:
+    return _of_connection(
+        lambda _, connection: read(connection.original if side == "original" else connection.reply)
+    )
+
+
+def _address(version: int, *, source: bool) -> Callable[[Tuple], Value]:
+    def read(ends: Tuple) -> Value:
+        address = ends.src if source else ends.dst
+        return int(address) if address.version == version else BREAK
+
+    return read
+
+
+def _sided(side: str) -> dict[str, Read]:
+    return {
+        f"ct {side} ip saddr": _end(side, _address(4, source=True)),
+        f"ct {side} ip daddr": _end(side, _address(4, source=False)),
+        f"ct {side} ip6 saddr": _end(side, _address(6, source=True)),
+        f"ct {side} ip6 daddr": _end(side, _address(6, source=False)),
+        f"ct {side} proto-src": _end(side, lambda ends: ends.sport),
+        f"ct {side} proto-dst": _end(side, lambda ends: ends.dport),
+        f"ct {side} protocol": _end(side, lambda ends: ends.protocol),
+        f"ct {side} l3proto": _of_connection(lambda _, connection: _version(connection)),
+        f"ct {side} zone": _of_connection(lambda _, connection: connection.zone),
+        **{
+            f"ct {side} {name}": _of_connection(lambda _, __: None) for name in ("bytes", "packets", "avgpkt")
+        },
+    }
+
+
+# -- routes ------------------------------------------------------------------------------------------------
+
+
+def fib(question: Fib, view: View) -> Value:
+    """
+    A lookup of the routing tables.
+
+    *oif* and *oifname* give the device, "" if none leads there, or if another does than the flag asks for.
+    """
+    ip = view.packet.ip
+    if ip is None:
+        return BREAK
+    address = ip.src if "saddr" in question.flags else ip.dst
+    if question.result == "type":
+        kind = view.probe.kind_of(address)
+        number = _KINDS.get(kind)
+        limit = view.probe.device_in if "iif" in question.flags else ""
+        limit = view.probe.device_out if "oif" in question.flags else limit
+        held = view.probe.holder_of(address)
+        return 1 if limit and kind == "local" and held not in ("", limit) else number
+    if "mark" in question.flags and view.buffer.mark:
+        return None
+    there = replace(view.packet, ip=replace(ip, src=address, dst=ip.dst if address == ip.src else ip.src))
+    devices = view.probe.way_back(there)
+    if devices is None:
+        return None
+    wanted = view.probe.device_in if "iif" in question.flags else ""
+    wanted = view.probe.device_out if "oif" in question.flags else wanted
+    if wanted:
+        return wanted if wanted in devices else ""
+    return next(iter(devices), "") if len(devices) < 2 else None  # noqa: PLR2004 (one way or several)
+
+
+def _next_hop(version: int) -> Read:
+    def row(view: View) -> Value:
+        ip, hop = view.packet.ip, view.buffer.next_hop
+        if ip is None or ip.src.version != version or view.hook is Hook.PREROUTING:
+            return BREAK
+        if hop is None and (view.hook is Hook.INPUT or view.buffer.device_out == "lo"):
+            return int(ip.dst)  # a route without a gateway leads to the receiver itself
+        return None if hop is None or hop.version != version else int(hop)
+
+    return row
+
+
+# -- options of TCP ----------------------------------------------------------------------------------------
+
+
+def _option(*, present: bool) -> Read:
+    def row(view: View) -> Value:
+        ip = view.packet.ip
+        if ip is None or ip.protocol != TCP or ip.offset:
+            return 0 if present else BREAK
+        return None
+
+    return row
+
+
+def _segment_size(view: View) -> Value:
+    tcp = view.packet.tcp
+    if tcp is None:
+        return _option(present=False)(view)
+    if tcp.options.mss is None:
+        return None if tcp.flags & Flag.SYN else BREAK
+    return tcp.options.mss
+
+
+_OPTIONS: Final = (
+    "maxseg",
+    "window",
+    "sack-perm",
+    "sack",
+    "timestamp",
+    "fastopen",
+    "md5sig",
+    "mptcp",
+    "eol",
+    "nop",
+)
+
+#: field -> what goes with the packet
+META: Final[Mapping[str, Read]] = {
+    "meta protocol": ether_type,
+    "meta nfproto": _protocol_family,
+    "meta l4proto": _transport,
+    "meta length": _length,
+    "meta mark": lambda view: view.buffer.mark,
+    "meta iif": lambda view: view.probe.device_in,
+    "meta iifname": lambda view: view.probe.device_in,
+    "meta oif": lambda view: view.probe.device_out,
+    "meta oifname": lambda view: view.probe.device_out,
+    "meta pkttype": _packet_type,
+    "meta skuid": _socket,
+    "meta skgid": _socket,
+    "meta cgroup": _socket,
+    "meta ipsec": lambda _: 0,
+    "meta secpath": lambda _: 0,
+    "meta ibrname": _bridge(Hook.PREROUTING, Hook.INPUT, Hook.FORWARD),
+    "meta obrname": _bridge(Hook.FORWARD, Hook.OUTPUT, Hook.POSTROUTING),
+    "meta ibriport": _bridge(Hook.PREROUTING, Hook.INPUT, Hook.FORWARD),
+    "meta obriport": _bridge(Hook.FORWARD, Hook.OUTPUT, Hook.POSTROUTING),
+    "ct state": _state,
+    "ct direction": _of_connection(_direction),
+    "ct status": _of_connection(_status),
+    "ct mark": _of_connection(lambda _, connection: connection.mark),
+    "ct zone": _of_connection(lambda _, connection: connection.zone),
+    "ct protocol": _of_connection(lambda _, connection: connection.original.protocol),
+    "ct l3proto": _of_connection(lambda _, connection: _version(connection)),
+    **{
+        f"ct {name}": _of_connection(lambda _, __: None)
+        for name in ("expiration", "helper", "label", "id", "bytes", "packets", "avgpkt")
+    },
+    **_sided("original"),
+    **_sided("reply"),
+    "rt ip nexthop": _next_hop(4),
+    "rt ip6 nexthop": _next_hop(6),
+    "rt ipsec": lambda _: 0,
+    "tcp option maxseg size": _segment_size,
+    **{f"tcp option {name}": _option(present=True) for name in _OPTIONS},
+}
