@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,15 +35,16 @@ def test_fresh_sequences_agree_and_are_kept(tmp_path: Path) -> None:
 
     assert result.stdout.splitlines()[1] == "0 disagreements", result.stdout
     assert result.exit_code == 0
-    cases = list(read_recording(kept))
+    cases = list(read_recording(kept, lambda *_: None))  # rulesets of NAT stand beside them
     assert len(cases) == 400
     assert replay(cases).disagreements == 0
     assert namespaces() == set()
     verdicts = Counter(each["verdict"] for case in cases for each in case.results)
-    assert verdicts.keys() == {"NEW", "ESTABLISHED", "INVALID"}
-    assert min(verdicts.values()) > 100
+    assert verdicts.keys() >= {"NEW", "ESTABLISHED", "INVALID", "RELATED", "UNTRACKED"}
+    assert min(verdicts[each] for each in ("NEW", "ESTABLISHED", "INVALID")) > 100
     deliveries = {each["delivery"] for case in cases for each in case.results}
-    assert deliveries == {"forwarded", "local"}
+    assert deliveries >= {"forwarded", "local"}
+    assert {each.family for each in cases} == {4, 6}
     assert any("answered" in each for case in cases for each in case.results)
 
 
@@ -82,7 +84,7 @@ def test_a_kernel_that_breaks_off_leaves_nothing_behind() -> None:
 def test_a_model_that_is_wrong_is_found() -> None:
     """Liberal settings are hidden from the model: the running kernel must contradict it."""
     with asked(fresh_cases(2, 300)) as answered:
-        heard = [Case(each.name, each.kind, each.nat, (), each.segments, each.results) for each in answered]
+        heard = [replace(each, sysctls=()) for each in answered]
 
     outcome = replay(heard)
     assert outcome.disagreements > 0, conformance_text(outcome)

@@ -46,7 +46,9 @@ class Ruled(NamedTuple):
 
 
 def refresh(connection: TrackedConnection, arrival: Arrival, *limits: str) -> None:
-    """Give the connection the smallest of the times that the sysctls name."""
+    """Give the connection the smallest of the times that the sysctls name; one of a fixed time keeps it."""
+    if "FIXED_TIMEOUT" in connection.status:
+        return
     name = min(limits, key=arrival.settings.value)
     connection.limit = name
     connection.expires_ns = arrival.now_ns + arrival.settings.value(name) * _SECOND

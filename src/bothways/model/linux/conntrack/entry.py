@@ -56,6 +56,8 @@ class TrackedConnection:
     :param bindings: the NAT rules that translate it: of the source under ``SRC_NAT``, of the destination
         under ``DST_NAT``.
     :param masqueraded_at: the device whose address MASQUERADE gave it, "" without such a rule.
+    :param half: the only direction for which *zone* holds, None if it holds for both.
+    :param labels: ``connlabel``, 128 bits.
     """
 
     original: Tuple
@@ -70,6 +72,8 @@ class TrackedConnection:
     stream_ns: int = 0
     bindings: dict[str, tuple[Span, ...]] = field(default_factory=dict)
     masqueraded_at: str = ""
+    half: Way | None = None
+    labels: int = 0
 
     def tuple_of(self, way: Way) -> Tuple:
         """The tuple of one direction."""
@@ -89,6 +93,7 @@ class Tracking(NamedTuple):
     :param evidence: the line of the dump that the connection was read from.
     :param log: what the kernel prints for it with ``nf_conntrack_log_invalid`` on, "" if nothing.
     :param refused_by: for INVALID: the entry that the packet met and that did not take it.
+    :param dropped: True if the packet goes no further than here: the table is full.
     """
 
     state: CtState
@@ -99,6 +104,7 @@ class Tracking(NamedTuple):
     evidence: tuple[Span, ...] = ()
     log: str = ""
     refused_by: TrackedConnection | None = None
+    dropped: bool = False
 
     @property
     def cell(self) -> str:
@@ -111,8 +117,9 @@ def seeded(entry: Entry, now_ns: int = 0) -> TrackedConnection:
     The connection that a line of ``conntrack -L`` shows.
 
     Its time runs from *now_ns* on. What a line cannot show is left open: windows and sequence numbers,
-    and what was seen last. A TCP line without a state is taken as ESTABLISHED; the state NONE has an entry
-    that somebody made by hand (``conntrack -I``). Translations are read from the tuples.
+    and what was seen last. A UDP connection counts as old enough to be a stream. A TCP line without a state
+    is taken as ESTABLISHED; the state NONE has an entry that somebody made by hand (``conntrack -I``).
+    Translations are read from the tuples.
     """
     status = {"CONFIRMED", "SRC_NAT_DONE", "DST_NAT_DONE"} | (entry.status & _SHOWN)
     if "UNREPLIED" not in entry.status:
@@ -132,6 +139,8 @@ def seeded(entry: Entry, now_ns: int = 0) -> TrackedConnection:
         tcp=_memory(entry) if entry.original.protocol == _TCP else None,
         expires_ns=None if entry.timeout is None else now_ns + entry.timeout * _SECOND,
         evidence=(entry.span,),
+        stream_ns=-1,
+        labels=entry.label,
     )
 
 
@@ -161,4 +170,5 @@ def as_entry(connection: TrackedConnection, now_ns: int = 0) -> Entry:
         status=frozenset(status),
         mark=connection.mark,
         zone=connection.zone,
+        label=connection.labels,
     )

@@ -29,10 +29,12 @@ _SWITCHES: Final[Mapping[str, int]] = MappingProxyType(
         "nf_conntrack_tcp_max_retrans": 3,
     }
 )
+#: What has no default worth a guess: it hangs on the machine's memory, or is a count.
+_NOTES: Final = ("nf_conntrack_max", "nf_conntrack_count")
 #: ``CONFIG_HZ`` of most distributions.
 TICKS: Final = 250
 #: Names that are known, without ``net.netfilter.``.
-NAMES: Final = frozenset({*DEFAULTS, *_SWITCHES})
+NAMES: Final = frozenset({*DEFAULTS, *_SWITCHES, *_NOTES})
 _DEFAULTS: Final = {**DEFAULTS, **_SWITCHES}
 
 
@@ -49,7 +51,7 @@ class Settings:
         self._values = _DEFAULTS.copy()
         self._read: dict[str, Span] = {}
         for row in netns.sysctls or ():
-            name = row.name.replace("/", ".").removeprefix(_PREFIX)
+            name = row.name.replace("/", ".").removeprefix("net.").removeprefix("netfilter.")
             if name in NAMES and row.value.strip().isdecimal():
                 self._values[name], self._read[name] = int(row.value), row.span
         self.ticks = ticks
@@ -63,6 +65,10 @@ class Settings:
             be_liberal=bool(self.value("nf_conntrack_tcp_be_liberal")),
         )
 
+    def known(self, name: str) -> int | None:
+        """The value that a dump shows, None if none does: for what has no default."""
+        return self._values.get(name)
+
     def takes_for_granted(self, text: str, missing: str) -> None:
         """Say what no dump shows and a judgement rests on; *missing* is the command that would show it."""
         self._oracle.assume(
@@ -74,7 +80,7 @@ class Settings:
         found = self._read.get(name)
         if found is not None:
             return (found,)
-        if name in NAMES:
+        if name in _DEFAULTS:
             text = f"{name} is {self._values[name]} in {self._netns.label}, Linux' default"
             self._oracle.assume(Assumption(text, missing=command(self._netns, f"sysctl {_PREFIX}{name}")))
         return ()

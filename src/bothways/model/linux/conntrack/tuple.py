@@ -31,12 +31,12 @@ __all__ = [
 #: ICMP query -> its answer, per protocol. Only a query opens an entry.
 ICMP_QUERIES: Final[Mapping[int, Mapping[int, int]]] = {
     ICMP: {8: 0, 13: 14, 15: 16, 17: 18},
-    ICMP6: {128: 129},
+    ICMP6: {128: 129, 139: 140},
 }
-#: ICMP errors, which quote the packet that they are about.
+#: ICMP errors, which quote the packet that they are about. Of ICMPv6 every type below 128 counts as one.
 ICMP_ERRORS: Final[Mapping[int, frozenset[int]]] = {
     ICMP: frozenset({3, 4, 5, 11, 12}),
-    ICMP6: frozenset({1, 2, 3, 4, 137}),
+    ICMP6: frozenset({*range(128), 137}),
 }
 #: Protocols whose tuple needs more than addresses.
 _WITH_HEADER: Final = frozenset({TCP, UDP, ICMP, ICMP6})

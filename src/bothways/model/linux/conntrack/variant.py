@@ -36,6 +36,17 @@ class Variant:
     :param rst_answers_the_other_side: a RST is the answer to a SYN that was let through only if it comes from
         the other side (May 2026, ``conntrack: tcp: do not force CLOSE on invalid-seq RST without direction
         check``; seen in 6.18.44; carried back: 7.0.12 and 5.10.259 have it, so the release is a guess).
+    :param assured_as_stream: UDP is ASSURED only once it is a stream (5.16, b7b1d02fc439 ``conntrack: set on
+        IPS_ASSURED if flows enters internal stream state``); before, by any packet after the first answer.
+    :param clash_is_resolved: an entry that lost to another of the same flow is found by answers (5.7,
+        6a757c07e51f ``conntrack: allow insertion of clashing entries``).
+    :param reverse_clash_merges: a packet whose entry clashes joins the one in the table if both are the
+        same flow or its reverse (2025; seen in 6.18.44, the release is a guess); before, it joined any where
+        no NAT is set up.
+    :param multicast_routers_untracked: ICMPv6 151 and 152 are left out of tracking (``fix ct-state for ICMPv6
+        Multicast Router Discovery``; seen in 6.18.44, the release is a guess); before, they were INVALID.
+    :param reset_rule_closes: a RST that a rule sends closes the entry (6.3, 2954fe60e33d ``let reset rules
+        clean out conntrack entries``).
     """
 
     name: str
@@ -46,6 +57,11 @@ class Variant:
     late_is_let_through: bool = False
     late_end_shortens: bool = False
     rst_answers_the_other_side: bool = False
+    assured_as_stream: bool = False
+    clash_is_resolved: bool = False
+    reset_rule_closes: bool = False
+    reverse_clash_merges: bool = False
+    multicast_routers_untracked: bool = False
 
 
 #: Newest first.
@@ -55,23 +71,59 @@ VARIANTS: Final = (
         (6, 18),
         2 * _SECOND,
         words_of_5_14=True,
+        assured_as_stream=True,
+        clash_is_resolved=True,
         overshot_is_remembered=True,
         late_is_let_through=True,
         late_end_shortens=True,
         rst_answers_the_other_side=True,
+        reverse_clash_merges=True,
+        multicast_routers_untracked=True,
+        reset_rule_closes=True,
     ),
     Variant(
-        "6.1 to 6.17",
+        "6.3 to 6.17",
+        (6, 3),
+        2 * _SECOND,
+        words_of_5_14=True,
+        assured_as_stream=True,
+        clash_is_resolved=True,
+        overshot_is_remembered=True,
+        late_is_let_through=True,
+        late_end_shortens=True,
+        reset_rule_closes=True,
+    ),
+    Variant(
+        "6.1 to 6.2",
         (6, 1),
         2 * _SECOND,
         words_of_5_14=True,
+        assured_as_stream=True,
+        clash_is_resolved=True,
         overshot_is_remembered=True,
         late_is_let_through=True,
         late_end_shortens=True,
     ),
-    Variant("6.0", (6, 0), 2 * _SECOND, words_of_5_14=True, overshot_is_remembered=True),
-    Variant("5.14 to 5.19", (5, 14), 2 * _SECOND, words_of_5_14=True),
-    Variant("5.0 to 5.13", (5, 0), 2 * _SECOND, words_of_5_14=False),
+    Variant(
+        "6.0",
+        (6, 0),
+        2 * _SECOND,
+        words_of_5_14=True,
+        overshot_is_remembered=True,
+        assured_as_stream=True,
+        clash_is_resolved=True,
+    ),
+    Variant(
+        "5.16 to 5.19",
+        (5, 16),
+        2 * _SECOND,
+        words_of_5_14=True,
+        assured_as_stream=True,
+        clash_is_resolved=True,
+    ),
+    Variant("5.14 to 5.15", (5, 14), 2 * _SECOND, words_of_5_14=True, clash_is_resolved=True),
+    Variant("5.7 to 5.13", (5, 7), 2 * _SECOND, words_of_5_14=False, clash_is_resolved=True),
+    Variant("5.0 to 5.6", (5, 0), 2 * _SECOND, words_of_5_14=False),
     Variant("before 5.0", (0, 0), 0, words_of_5_14=False),
 )
 
