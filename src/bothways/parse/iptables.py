@@ -48,7 +48,7 @@ target option                  value
 ``random`` ``random-fully``    ``True``; ``persistent`` too
 ``set-xmark`` ``set-mark``     ``(value, mask)`` (MARK, CONNMARK); ``--and-mark`` … become ``set-xmark``
 ``save-mark`` ``restore-mark`` ``True``, always with ``nfmask`` and ``ctmask`` as ``int``
-``notrack`` ``zone`` (CT)      ``True``; ``int``. The target ``NOTRACK`` has no options
+``notrack`` ``zone`` (CT)      ``True``; ``int``, or ``"mark"``. The target ``NOTRACK`` has no options
 ``reject-with``                ``str``; left out, the rule means ``icmp-port-unreachable``
 ``on-port`` ``on-ip`` (TPROXY) ``int``; ``AddressRange``; ``tproxy-mark``: ``(value, mask)``
 ``clamp-mss-to-pmtu`` (TCPMSS) ``True``; ``set-mss``: ``int``
@@ -77,6 +77,10 @@ __all__ = ["parse_iptables"]
 
 _CHAIN: Final = re.compile(r":(?P<name>\S+)\s+(?P<policy>\S+)(?:\s+\[(\d+):(\d+)\])?\s*\Z")
 _COUNTERS: Final = re.compile(r"\[(\d{1,20}):(\d{1,20})\]\Z")
+_LISTED_CHAIN: Final = re.compile(
+    r"Chain (?P<name>\S+) \((?:policy (?P<policy>[A-Z]+)[^)]*|\d+ references)\)\s*\Z"
+)
+_COUNT: Final = re.compile(r"\d+[KMGT]?\Z")
 _POLICIES: Final = frozenset({"ACCEPT", "DROP", "QUEUE", "RETURN", "-"})
 
 #: Built-in chains, for output of ``iptables -S``, which does not name its table.
@@ -109,6 +113,7 @@ class _Line:
     counters: tuple[int, int] | None = None
     insert_at: int | None = None
     note: Note | None = None
+    listed: bool = False
 
 
 @dataclass(slots=True)
@@ -119,6 +124,7 @@ class _Section:
     span: Span
     policies: dict[str, tuple[str | None, Span]] = field(default_factory=dict)
     rules: list[_Line] = field(default_factory=list)
+    listed: str = ""
 
 
 def parse_iptables(text: str, *, file: str, read_at: float | None = None) -> Parsed[Table]:
@@ -182,6 +188,8 @@ def _entry(line: str, span: Span, section: _Section, reading: Reading[Table]) ->
         policy = None if declared["policy"] == "-" else declared["policy"]
         section.policies.setdefault(declared["name"], (policy, span))
         return
+    if _listed(line, span, section, reading):
+        return
     rule = _rule_line(span)
     if rule is not None:
         section.rules.append(rule)
@@ -193,6 +201,32 @@ def _entry(line: str, span: Span, section: _Section, reading: Reading[Table]) ->
         section.policies.setdefault(words[1], (None, span))
     else:
         reading.malformed(span, f"expected a table, chain or rule, found {quoted(line)}")
+
+
+def _listed(line: str, span: Span, section: _Section, reading: Reading[Table]) -> bool:
+    """
+    True for a line of ``iptables -L``, which leaves parts of rules out.
+
+    Its rules are kept by their target alone, and none of them counts as understood.
+    """
+    chain = _LISTED_CHAIN.match(line)
+    if chain is not None:
+        if not section.listed:
+            message = "`iptables -L` does not show everything that a rule asks: these rules are not evaluated"
+            reading.unmodelled(span, message, "collect `iptables-save -c`")
+        section.listed = chain["name"]
+        section.policies.setdefault(chain["name"], (chain["policy"], span))
+        return True
+    if not section.listed or line.startswith(("-", "*", ":")):
+        return False
+    words = line.split()
+    if words[:1] in (["target"], ["pkts"], ["num"]):
+        reading.skip()
+        return True
+    target = next((word for word in words if not _COUNT.match(word)), "")
+    jump = (Word("-j", 1), Word(target, 1)) if target and target != "--" else ()
+    section.rules.append(_Line(section.listed, jump, span, listed=True))
+    return True
 
 
 def _rule_line(span: Span) -> _Line | None:
@@ -249,7 +283,7 @@ def _rule(section: _Section, line: _Line, reading: Reading[Table]) -> Rule:
             reading.unmodelled(place, note.message)
     packets, octets = line.counters or body.counters or (None, None)
     matches = body.matches
-    if line.note is not None:
+    if line.note is not None or line.listed:
         # Where words end was guessed, so the rule may ask for more than what was read.
         matches = (*matches, Match("unreadable", line.span.text, modelled=False))
     return Rule(section.name, line.chain, matches, body.target, line.span, packets, octets)

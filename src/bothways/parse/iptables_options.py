@@ -14,7 +14,7 @@ from typing import Final
 
 from bothways.parse import iptables_values as value
 
-__all__ = ["BUILTIN", "COMBINED", "MATCHES", "TARGETS", "VERDICTS", "Option"]
+__all__ = ["BUILTIN", "COMBINED", "MATCHES", "PRESENT", "TARGETS", "VERDICTS", "Option"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class Option:
     One option of one module.
 
     :param words: how many words follow it.
+    :param optional: True if its words may be missing, where another option follows.
     :param fixed: the value of an option that takes none and stands for one (``--syn``).
     """
 
@@ -30,6 +31,7 @@ class Option:
     decode: Callable[..., object]
     words: int = 1
     fixed: tuple[str, ...] = ()
+    optional: bool = False
 
 
 def _table(*rows: tuple[str, Callable[..., object], int]) -> dict[str, Option]:
@@ -157,7 +159,7 @@ MATCHES: Final[Mapping[str, Mapping[str, Option]]] = MappingProxyType({
     },
     "owner": {**_texts("uid-owner gid-owner"), **_flags("socket-exists suppl-groups")},
     "pkttype": _table(("pkt-type", value.lower, 1)),
-    "ttl": _integers("ttl-eq ttl-gt ttl-lt ttl"),
+    "ttl": {**_table(("ttl-eq ttl", value.integer, 1)), **_integers("ttl-gt ttl-lt")},
     "hl": _integers("hl-eq hl-gt hl-lt"),
     "dscp": {**_integers("dscp"), **_texts("dscp-class")},
     "tos": _texts("tos"),
@@ -213,12 +215,29 @@ MATCHES: Final[Mapping[str, Mapping[str, Option]]] = MappingProxyType({
     "dst": {**_integers("dst-len"), **_texts("dst-opts")},
     "rt": {**_integers("rt-type rt-len"), **_table(("rt-segsleft", _RANGES, 1)), **_flags("rt-0-res")},
     "mh": _texts("mh-type"),
+    "eui64": {},
+    "ipcomp": _table(("ipcompspi", _RANGES, 1)),
+    "osf": _texts("genre ttl log"),
+    "rateest": {
+        **_texts(
+            "rateest rateest1 rateest2 rateest-bps1 rateest-bps2 rateest-pps1 rateest-pps2"
+        ),
+        **{name: Option(name, value.text, optional=True) for name in ("rateest-bps", "rateest-pps")},
+        **_flags("rateest-delta rateest-lt rateest-gt rateest-eq"),
+    },
+    "srh": _texts(
+        "srh-next-hdr srh-hdr-len-eq srh-hdr-len-gt srh-hdr-len-lt srh-segs-left-eq srh-segs-left-gt "
+        "srh-segs-left-lt srh-last-entry-eq srh-last-entry-gt srh-last-entry-lt srh-tag srh-psid srh-nsid "
+        "srh-lsid"
+    ),
     "cluster": _integers("cluster-total-nodes cluster-local-node cluster-local-nodemask cluster-hash-seed"),
 })  # fmt: skip
 
 #: Modules whose options make one condition together, and which match also without any: one match, named
 #: ``MODULE.MODULE``, whose value is the frozenset of the given flags.
-COMBINED: Final = frozenset({"rpfilter", "socket"})
+COMBINED: Final = frozenset({"rpfilter", "socket", "eui64"})
+#: Modules that match packets with their header, also where no option asks for more: then ``MODULE.MODULE``.
+PRESENT: Final = frozenset({"ah", "esp", "frag", "hbh", "dst", "rt", "mh", "srh", "ipcomp"})
 
 _NAT: Final = {**_flags("random random-fully persistent")}
 _MARKS: Final = {
@@ -286,7 +305,13 @@ TARGETS: Final[Mapping[str, Mapping[str, Option]]] = MappingProxyType({
     "SECMARK": _texts("selctx"),
     "CONNSECMARK": _flags("save restore"),
     "ECN": _flags("ecn-tcp-remove"),
-    "HMARK": {},
+    "HMARK": _texts(
+        "hmark-tuple hmark-mod hmark-offset hmark-src-prefix hmark-dst-prefix hmark-sport-mask "
+        "hmark-dport-mask hmark-spi-mask hmark-sport hmark-dport hmark-spi hmark-proto-mask hmark-rnd"
+    ),
+    "DNPT": _texts("src-pfx dst-pfx"),
+    "SNPT": _texts("src-pfx dst-pfx"),
+    "CLUSTERIP": {**_flags("new"), **_texts("hashmode clustermac total-nodes local-node hash-init")},
     "IDLETIMER": {**_integers("timeout"), **_texts("label"), **_flags("alarm")},
     "LED": {**_texts("led-trigger-id led-delay"), **_flags("led-always-blink")},
     "RATEEST": _texts("rateest-name rateest-interval rateest-ewmalog"),

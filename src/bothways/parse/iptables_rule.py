@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from bothways.facts.iptables import Match, Target
-from bothways.parse.iptables_options import BUILTIN, COMBINED, MATCHES, TARGETS, Option
+from bothways.parse.iptables_options import BUILTIN, COMBINED, MATCHES, PRESENT, TARGETS, Option
 from bothways.parse.iptables_values import ALWAYS
 from bothways.parse.iptables_words import Word
 from bothways.parse.reading import NotModelledError, quoted
@@ -87,6 +88,10 @@ class _Reader:
             self._one()
         for module, flags in self.combined.items():
             self.matches.append(Match(f"{module}.{module}", frozenset(flags)))
+        asked = {match.name.partition(".")[0] for match in self.matches}
+        for module in dict.fromkeys(self.modules):
+            if module in PRESENT and module not in asked:
+                self.matches.append(Match(f"{module}.{module}", value=True))
         for module, word in self.bare.items():
             self._unmodelled(
                 Match(module, "", modelled=False), word, f"the match {quoted(module)} is not known"
@@ -232,6 +237,8 @@ class _Reader:
         """Words of the option, and whether ``!`` stood before them; None if the line ends too early."""
         if not option.words:
             return option.fixed, False
+        if option.optional and (self.at >= len(self.words) or self.words[self.at].option):
+            return ("",) * option.words, False
         inner = self.at < len(self.words) and self.words[self.at].negation
         self.at += inner
         taken = self.words[self.at : self.at + option.words]
@@ -251,19 +258,18 @@ class _Reader:
         texts, inner = given
         negate = negate or inner
         try:
-            decoded = option.decode(*texts)
-            if decoded is ALWAYS and negate:
-                raise NotModelledError("a condition that no packet fulfils")
+            met = _met(name, option, texts, negate)
         except ValueError as error:
             raw = " ".join(texts)
             match = Match(name, raw, negate, modelled=False)
             message = f"{quoted(f'{word.text} {raw}')}: {error}"
             self._unmodelled(match, word, message, malformed=not isinstance(error, NotModelledError))
             return
-        if option.name == "protocol" and not module and isinstance(decoded, int) and not negate:
-            self.protocol = decoded
-        if decoded is not ALWAYS:
-            self.matches.append(Match(name, decoded, negate))
+        if met is None:
+            return
+        if option.name == "protocol" and not module and isinstance(met.value, int) and not negate:
+            self.protocol = met.value
+        self.matches.append(met)
 
     def _target_option(self, target: _TargetDraft, option: Option, word: Word) -> None:
         given = self._arguments(option)
@@ -278,6 +284,21 @@ class _Reader:
             decoded = target.options.get(option.name, raw)
             self.notes.append(Note(message, word.column, not isinstance(error, NotModelledError)))
         target.options[option.name] = decoded
+
+
+@lru_cache(maxsize=1 << 14)
+def _met(name: str, option: Option, texts: tuple[str, ...], negate: bool) -> Match | None:  # noqa: FBT001 - part of the key
+    """
+    The condition that some words make, None for one that every packet fulfils.
+
+    Equal words give the same object: a large ruleset asks the same again and again.
+    """
+    decoded = option.decode(*texts)
+    if decoded is not ALWAYS:
+        return Match(name, decoded, negate)
+    if negate:
+        raise NotModelledError("a condition that no packet fulfils")
+    return None
 
 
 def read_rule(words: tuple[Word, ...], chains: Collection[str]) -> RuleBody:

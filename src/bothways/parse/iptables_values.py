@@ -368,13 +368,9 @@ def one_port(word: str) -> object:
 
 
 def zone(word: str) -> object:
-    """
-    A conntrack zone.
-
-    :raises NotModelledError: for ``mark``, which takes the zone from the packet.
-    """
+    """A conntrack zone; ``mark`` stays a word: the zone is then the packet's mark."""
     if word == "mark":
-        raise NotModelledError("a conntrack zone taken from the mark is not evaluated")
+        return word
     number = integer(word)
     if not isinstance(number, int) or number > _WORD16:
         raise ValueError(f"{quoted(word)} is not a zone")

@@ -179,7 +179,6 @@ NOT_UNDERSTOOD = [
     ("-j NFLOG2 --x 1", Kind.UNMODELLED, "`NFLOG2` is neither a target", 15),
     ("-s 10.0.0.0/255.0.255.0 -j DROP", Kind.UNMODELLED, "has holes", 12),
     ("-s host.example -j DROP", Kind.UNMODELLED, "the name `host.example` is not resolved", 12),
-    ("-j CT --zone mark", Kind.UNMODELLED, "taken from the mark", 18),
     ("-p tcp --dport 60000:29 -j DROP", Kind.MALFORMED, "runs backwards", 19),
     ("-p tcp --dport -j DROP", Kind.MALFORMED, "is not a port", 19),
     ("-s 10.0.0.300 -j DROP", Kind.MALFORMED, "does not appear to be", 12),

@@ -9,7 +9,7 @@ whether a rule matches, and it matters, both are walked: the oracle is asked, an
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from bothways.facts.iptables import Chain, Rule, Table, Target
@@ -77,6 +77,8 @@ class _Walk:
     probe: Callable[[Buffer], Probe]
     resolver: Resolver
     listener: Listener
+    asked: Probe | None = None
+    known: dict[int, bool | None] = field(default_factory=dict)
 
     def chain(self, chain: Chain, cell: str, depth: int) -> Decision | None:
         """Walk one chain; None if it goes back to its caller."""
@@ -104,6 +106,7 @@ class _Walk:
 
     def _do(self, rule: Rule, target: Target, cell: str) -> Decision | None:
         before = self.buffer.packet
+        self.asked = None  # what follows may look at another packet
         effect = apply(rule, target, self.buffer, self.hook, self.resolver)
         if effect.doubt:
             self.listener.doubt(f"{effect.doubt}: {in_words(rule)}")
@@ -117,7 +120,10 @@ class _Walk:
 
     def _holds(self, rule: Rule) -> bool:
         """Whether a rule matches; where that is open and matters, the oracle says."""
-        answer, open_ = matches(self.probe(self.buffer), rule)
+        if self.asked is None:
+            self.asked = self.probe(self.buffer)
+            self.known = {}
+        answer, open_ = matches(self.asked, rule, self.known)
         if answer is not None:
             return answer
         if not self._matters(rule):

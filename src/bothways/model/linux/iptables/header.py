@@ -12,9 +12,10 @@ from typing import Final
 
 from bothways.facts.address import IPNetwork
 from bothways.facts.iptables import AddressRange, Match, Rule
-from bothways.facts.packet import ICMP, ICMP6, TCP, UDP, Packet
+from bothways.facts.packet import ICMP, ICMP6, TCP, UDP, Flag, Packet, TcpOptions
 from bothways.model.linux.iptables.condition import Fulfils, maybe, within
 from bothways.model.linux.iptables.probe import Probe
+from bothways.model.linux.iptables.rewrites import CLASSES, masked
 
 __all__ = ["HEADER"]
 
@@ -142,6 +143,51 @@ def _ttl(compare: Callable[[int, int], bool]) -> Fulfils:
     return row
 
 
+def _tos(probe: Probe, match: Match, _: Rule) -> bool | None:
+    ip, wanted = probe.packet.ip, masked(match.value)
+    if ip is None or ip.tos is None or wanted is None:
+        return None
+    value, mask = wanted
+    return maybe(ip.tos & mask == value, match)
+
+
+def _ect(probe: Probe, match: Match, _: Rule) -> bool | None:
+    ip = probe.packet.ip
+    return None if ip is None or ip.tos is None else maybe(ip.tos & _ECN == match.value, match)
+
+
+def _tcp_flag(flag: Flag) -> Fulfils:
+    """A flag of ECN; packets that are no TCP fail, whatever ``!`` says."""
+
+    def row(probe: Probe, match: Match, _: Rule) -> bool | None:
+        tcp = probe.packet.tcp
+        return False if tcp is None else maybe(bool(tcp.flags & flag), match)
+
+    return row
+
+
+def _tcp_option(probe: Probe, match: Match, _: Rule) -> bool | None:
+    ports = _ports_of(probe.packet, TCP)
+    tcp = probe.packet.tcp
+    if not isinstance(ports, tuple) or tcp is None:
+        return False if ports is False else None
+    row = _OPTIONS.get(match.value) if isinstance(match.value, int) else None
+    if row is None or tcp.options.size is None:
+        return None
+    return maybe(row(tcp.options), match)
+
+
+#: kind of a TCP option -> whether a header has it
+_OPTIONS: Final[Mapping[int, Callable[[TcpOptions], bool]]] = {
+    2: lambda options: options.mss is not None,
+    3: lambda options: options.wscale is not None,
+    4: lambda options: options.sack_ok,
+    5: lambda options: bool(options.sack),
+    8: lambda options: options.timestamp is not None,
+}
+_ECN: Final = 3
+
+
 def _length(probe: Probe, match: Match, _: Rule) -> bool | None:
     length = probe.packet.length
     return None if length is None else maybe(within(length - _ETHERNET, match.value), match)
@@ -149,7 +195,8 @@ def _length(probe: Probe, match: Match, _: Rule) -> bool | None:
 
 def _dscp(probe: Probe, match: Match, _: Rule) -> bool | None:
     ip = probe.packet.ip
-    return None if ip is None or ip.tos is None else maybe(ip.tos >> 2 == match.value, match)
+    wanted = CLASSES.get(match.value.upper()) if isinstance(match.value, str) else match.value
+    return None if ip is None or ip.tos is None or wanted is None else maybe(ip.tos >> 2 == wanted, match)
 
 
 #: match name of ``parse.iptables`` -> row
@@ -178,5 +225,14 @@ HEADER: Final[Mapping[str, Fulfils]] = {
     "ttl.ttl-gt": _ttl(lambda have, wanted: have > wanted),
     "ttl.ttl-lt": _ttl(lambda have, wanted: have < wanted),
     "length.length": _length,
+    "hl.hl-eq": _ttl(lambda have, wanted: have == wanted),
+    "hl.hl-gt": _ttl(lambda have, wanted: have > wanted),
+    "hl.hl-lt": _ttl(lambda have, wanted: have < wanted),
     "dscp.dscp": _dscp,
+    "dscp.dscp-class": _dscp,
+    "tos.tos": _tos,
+    "ecn.ecn-ip-ect": _ect,
+    "ecn.ecn-tcp-ece": _tcp_flag(Flag.ECE),
+    "ecn.ecn-tcp-cwr": _tcp_flag(Flag.CWR),
+    "tcp.tcp-option": _tcp_option,
 }

@@ -13,7 +13,8 @@ from bothways.facts.iptables import Match, Rule
 from bothways.facts.packet import Packet, flags_text
 from bothways.facts.span import Span
 from bothways.facts.step import Did
-from bothways.model.linux.iptables.matches import MATCHES, PASSING, VARYING
+from bothways.model.linux.iptables.matches import MATCHES, VARYING
+from bothways.model.linux.iptables.memory import REASONS, likely
 from bothways.model.linux.iptables.targets import Effect, Verdict
 
 __all__ = ["Listener", "in_words", "pass_or_drop", "take_or_leave"]
@@ -42,7 +43,7 @@ def take_or_leave(listener: Listener, rule: Rule, open_: tuple[Match, ...], pack
         what = ", ".join(_open(match) for match in open_)
         listener.doubt(f"whether a rule matches, because of {what}: {in_words(rule)}")
     yes, no = f"the rule matches: {in_words(rule)}", f"the rule does not match: {in_words(rule)}"
-    options = [yes, no] if modules <= PASSING else [no, yes]
+    options = [yes, no] if all(likely(match) for match in open_) else [no, yes]
     key = _key(rule, packet, varying=bool(modules & VARYING))
     return listener.choose(key, options, freedom=freedom, evidence=(rule.span,)) == yes
 
@@ -71,5 +72,7 @@ def _key(rule: Rule, packet: Packet, *, varying: bool = False) -> str:
 
 
 def _open(match: Match) -> str:
-    known = match.modelled and match.name in MATCHES
-    return f"`{match.name}`, " + ("which the evidence does not show" if known else "which is not modelled")
+    module = match.name.partition(".")[0]
+    if not (match.modelled and match.name in MATCHES):
+        return f"`{match.name}`, which is not modelled"
+    return f"`{match.name}`, which the evidence does not show ({REASONS.get(module, 'the packet')})"

@@ -20,6 +20,10 @@ from bothways.model.linux.iptables.probe import Probe
 __all__ = ["METADATA"]
 
 
+_IPV4: Final = 4
+_LOOPBACK: Final = "lo"
+
+
 def _masked(number: int, match: Match) -> bool | None:
     if not isinstance(match.value, tuple):
         return None
@@ -82,9 +86,8 @@ def _in_network(address: IPAddress, wanted: object) -> bool | None:
 
 
 def _ctstatus(connection: TrackedConnection, wanted: object) -> bool | None:
+    """``NONE`` stands for no bit at all, and is never there (``xt_conntrack``)."""
     names = wanted if isinstance(wanted, frozenset) else frozenset()
-    if "NONE" in names:
-        return None
     return bool(names & connection.status)
 
 
@@ -103,6 +106,21 @@ def _mac(probe: Probe, match: Match, _: Rule) -> bool | None:
     return maybe(source == match.value, match) if source else None
 
 
+def _limits(match: Match, rule: Rule) -> frozenset[str]:
+    """
+    What limits one ``addrtype`` to a device: the options behind it, up to the next one of its kind.
+
+    A rule may hold several; ``iptables-save`` prints the limit behind the kinds that it belongs to.
+    """
+    found: set[str] = set()
+    at = next((n for n, other in enumerate(rule.matches) if other is match), len(rule.matches))
+    for other in rule.matches[at + 1 :]:
+        if other.name in ("addrtype.src-type", match.name):
+            break
+        found.add(other.name)
+    return frozenset(found)
+
+
 def _kind(*, source: bool) -> Fulfils:
     def row(probe: Probe, match: Match, rule: Rule) -> bool | None:
         ip = probe.packet.ip
@@ -110,8 +128,10 @@ def _kind(*, source: bool) -> Fulfils:
         if ip is None:
             return None
         address = ip.src if source else ip.dst
+        if address.version != _IPV4:
+            return maybe(_of_kinds(probe, address, wanted, _limits(match, rule)), match)
         kind = probe.kind_of(address).upper()
-        limits = {m.name for m in rule.matches}
+        limits = _limits(match, rule)
         device = ""
         if "addrtype.limit-iface-in" in limits:
             device = probe.device_in
@@ -124,18 +144,60 @@ def _kind(*, source: bool) -> Fulfils:
     return row
 
 
+def _of_kinds(
+    probe: Probe, address: IPAddress, wanted: frozenset[str], limits: frozenset[str]
+) -> bool | None:
+    """
+    IPv6: every kind that is named must hold, and of LOCAL, ANYCAST and UNREACHABLE any (``match_type6``).
+
+    The first ones are read from the address itself, the others take a look at the routes.
+    """
+    if "MULTICAST" in wanted and not address.is_multicast:
+        return False
+    if "UNICAST" in wanted and (address.is_multicast or address.is_unspecified):
+        return False
+    if "UNSPEC" in wanted and not address.is_unspecified:
+        return False
+    routed = wanted & {"LOCAL", "ANYCAST", "UNREACHABLE"}
+    if not routed:
+        return True
+    device = ""
+    if "addrtype.limit-iface-in" in limits:
+        device = probe.device_in
+    elif "addrtype.limit-iface-out" in limits:
+        device = probe.device_out
+    local = probe.kind_of(address) == "local" and (not device or probe.holder_of(address) == device)
+    if "LOCAL" in routed and local:
+        return True
+    return False if routed == {"LOCAL"} else None
+
+
 def _always(_: Probe, __: Match, ___: Rule) -> bool | None:
     return True
 
 
-def _unbridged(_: Probe, match: Match, __: Rule) -> bool | None:
-    """``physdev``: packets that no bridge handed to iptables have none."""
-    return match.negate
+def _physical(*, source: bool) -> Fulfils:
+    """``physdev-in|out``: the port of the bridge that handed the packet on (``br_netfilter``)."""
+
+    def row(probe: Probe, match: Match, _: Rule) -> bool | None:
+        name, wanted = probe.port_in if source else probe.port_out, match.value
+        if not isinstance(wanted, str):
+            return None
+        same = name.startswith(wanted[:-1]) if wanted.endswith("+") else name == wanted
+        return (bool(name) and same) is not match.negate
+
+    return row
+
+
+def _has_port(port: Callable[[Probe], str]) -> Fulfils:
+    return lambda probe, match, _: bool(port(probe)) is not match.negate
 
 
 def _packet_type(probe: Probe, match: Match, _: Rule) -> bool | None:
     mac = probe.packet.ethernet.dst
-    if not mac or probe.mine:
+    if probe.mine or probe.device_in == _LOOPBACK:
+        return maybe(match.value == "unicast", match)  # `PACKET_HOST`, as whoever makes a packet leaves it
+    if not mac:
         return None
     kind = "broadcast" if mac == BROADCAST else "multicast" if is_group(mac) else "unicast"
     return maybe(kind == match.value, match)
@@ -148,6 +210,8 @@ def _owner(probe: Probe, match: Match, _: Rule) -> bool | None:
 
 def _reverse_path(probe: Probe, match: Match, _: Rule) -> bool | None:
     flags = match.value if isinstance(match.value, frozenset) else frozenset()
+    if probe.device_in == _LOOPBACK:
+        return "invert" not in flags  # what comes by loopback always passes
     if probe.mine or flags & {"validmark"}:
         return None
     devices = probe.way_back(probe.packet)
@@ -191,11 +255,11 @@ METADATA: Final[Mapping[str, Fulfils]] = {
     "comment.comment": _always,
     "limit.limit-burst": _always,
     "mac.mac-source": _mac,
-    "physdev.physdev-in": _unbridged,
-    "physdev.physdev-out": _unbridged,
-    "physdev.physdev-is-in": _unbridged,
-    "physdev.physdev-is-out": _unbridged,
-    "physdev.physdev-is-bridged": _unbridged,
+    "physdev.physdev-in": _physical(source=True),
+    "physdev.physdev-out": _physical(source=False),
+    "physdev.physdev-is-in": _has_port(lambda probe: probe.port_in),
+    "physdev.physdev-is-out": _has_port(lambda probe: probe.port_out),
+    "physdev.physdev-is-bridged": _has_port(lambda probe: probe.port_out),
     "pkttype.pkt-type": _packet_type,
     "owner.uid-owner": _owner,
     "owner.gid-owner": _owner,

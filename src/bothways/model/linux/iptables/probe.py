@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bothways.facts.address import IPAddress
+from bothways.facts.dump import Dump
+from bothways.facts.ipset import IpSet
 from bothways.facts.packet import Packet
 from bothways.model.linux.conntrack.entry import Tracking
 from bothways.model.linux.hook import Hook
@@ -24,6 +26,8 @@ class Probe:
     :param kind_of: what an address is by the local routing table (``local``, ``broadcast``, …).
     :param holder_of: the device that holds an address, "" if none does.
     :param way_back: the devices by which the sender of the packet is reached; None if that is not known.
+    :param port_in: ports of a bridge that handed the packet to the IP hooks, as ``physdev`` sees them.
+    :param ipsets: sets of ipset, None if they were not collected; *written_sets* those that a rule writes to.
     """
 
     packet: Packet
@@ -36,3 +40,7 @@ class Probe:
     kind_of: Callable[[IPAddress], str]
     holder_of: Callable[[IPAddress], str]
     way_back: Callable[[Packet], frozenset[str] | None]
+    ipsets: Dump[IpSet] | None = None
+    written_sets: frozenset[str] = frozenset()
+    port_in: str = ""
+    port_out: str = ""

@@ -9,7 +9,7 @@ iptables-extensions(8), ``net/netfilter/xt_*.c``, ``net/ipv4/netfilter/ipt_*.c``
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
 
@@ -18,6 +18,7 @@ from bothways.facts.iptables import AddressRange, Rule, Target
 from bothways.facts.step import Did
 from bothways.model.linux.buffer import Buffer
 from bothways.model.linux.hook import Hook
+from bothways.model.linux.iptables.rewrites import REWRITES, with_mss
 from bothways.model.linux.nat import NatTarget
 
 __all__ = ["IDLE", "TARGETS", "Effect", "Resolver", "Verdict", "apply"]
@@ -46,6 +47,7 @@ class Effect:
     :param reject: what a REJECT answers with, as ``--reject-with`` spells it.
     :param nat: what the packet's connection is to be translated to.
     :param doubt: what is not modelled, "" if nothing.
+    :param forward: for DROP: the device by which it leaves instead (nft's ``fwd``), and *next_hop* for whom.
     """
 
     verdict: Verdict | None = None
@@ -54,6 +56,8 @@ class Effect:
     reject: str = ""
     nat: NatTarget | None = None
     doubt: str = ""
+    forward: str = ""
+    next_hop: IPAddress | None = None
 
 
 class Resolver(Protocol):
@@ -64,6 +68,9 @@ class Resolver(Protocol):
 
     def redirect(self, buffer: Buffer) -> IPAddress | None:
         """The first address of the device that the buffer came in at."""
+
+    def mtu(self, buffer: Buffer) -> int | None:
+        """What fits through the devices of the buffer, None if that is not known."""
 
 
 Does = Callable[[Rule, Target, Buffer, Hook, Resolver], Effect]
@@ -101,6 +108,10 @@ def _copies(_: Rule, target: Target, *__: object) -> Effect:
     return Effect(
         doubt=f"{target.name} sends a copy to {target.options.get('gateway')}, which is not followed"
     )
+
+
+def _prefix(_: Rule, target: Target, *__: object) -> Effect:
+    return Effect(Verdict.UNDECIDED, doubt=f"the translation of prefixes by {target.name} is not modelled")
 
 
 def _marks_otherwise(_: Rule, target: Target, *__: object) -> Effect:
@@ -176,8 +187,13 @@ def _connmark(_: Rule, target: Target, buffer: Buffer, *__: object) -> Effect:
     return Effect(did=Did.CHANGED, reason=f"the connection's mark {old:#x} becomes {new:#x}")
 
 
+def _settled(buffer: Buffer) -> bool:
+    """Whether the tracker has the packet, or a rule said already what it is to do (``xt_ct_target``)."""
+    return buffer.tracking is not None or buffer.untracked or buffer.zone != 0
+
+
 def _untrack(_: Rule, __: Target, buffer: Buffer, *___: object) -> Effect:
-    if buffer.tracking is not None or buffer.untracked:
+    if _settled(buffer):
         return Effect()
     buffer.untracked = True
     return Effect(did=Did.CHANGED, reason="a rule takes the packet out of connection tracking")
@@ -186,12 +202,17 @@ def _untrack(_: Rule, __: Target, buffer: Buffer, *___: object) -> Effect:
 def _ct(rule: Rule, target: Target, buffer: Buffer, hook: Hook, resolver: Resolver) -> Effect:
     if "notrack" in target.options:
         return _untrack(rule, target, buffer, hook, resolver)
-    if buffer.tracking is not None or buffer.untracked:
+    if _settled(buffer):
         return Effect()
+    if "helper" in target.options:
+        helper = target.options["helper"]
+        return Effect(doubt=f"the connections that the helper {helper} expects are not modelled")
     odd = [name for name in ("zone-orig", "zone-reply") if name in target.options]
     if odd:
         return Effect(doubt=f"a conntrack zone of one direction only ({', '.join(odd)}) is not modelled")
     zone = target.options.get("zone")
+    if zone == "mark":
+        zone = buffer.mark & 0xFFFF
     if not isinstance(zone, int) or zone == buffer.zone:
         return Effect()
     buffer.zone = zone
@@ -245,26 +266,42 @@ def _redirect(rule: Rule, target: Target, buffer: Buffer, hook: Hook, resolver: 
 # -- the header --------------------------------------------------------------------------------------
 
 
-def _ttl(_: Rule, target: Target, buffer: Buffer, *__: object) -> Effect:
-    ip = buffer.packet.ip
-    if ip is None or ip.ttl is None:
+def _rewritten(name: str) -> Does:
+    """A row of ``rewrites``."""
+
+    def row(_: Rule, target: Target, buffer: Buffer, __: Hook, resolver: Resolver) -> Effect:
+        if "clamp-mss-to-pmtu" in target.options:
+            return _clamped(buffer, resolver)
+        made = REWRITES[name](buffer.packet, target)
+        if made is None:
+            return Effect()
+        buffer.packet, reason = made
+        return Effect(did=Did.CHANGED, reason=reason)
+
+    return row
+
+
+def _clamped(buffer: Buffer, resolver: Resolver) -> Effect:
+    """``TCPMSS --clamp-mss-to-pmtu``: what fits both ways, less the headers."""
+    ip, mtu = buffer.packet.ip, resolver.mtu(buffer)
+    if ip is None or mtu is None:
+        return Effect(doubt="the MTU that TCPMSS clamps to is not known")
+    made = with_mss(buffer.packet, mtu - _HEADERS[ip.src.version])
+    if made is None:
         return Effect()
-    old = new = ip.ttl
-    for name, change in (("ttl-set", None), ("ttl-inc", 1), ("ttl-dec", -1)):
-        number = target.options.get(name)
-        if isinstance(number, int):
-            new = number if change is None else max(0, min(255, old + change * number))
-    if new == old:
-        return Effect()
-    buffer.packet = replace(buffer.packet, ip=replace(ip, ttl=new))
-    return Effect(did=Did.CHANGED, reason=f"the TTL {old} becomes {new}")
+    buffer.packet, reason = made
+    return Effect(did=Did.CHANGED, reason=reason)
+
+
+#: Octets of IP and TCP header without options.
+_HEADERS: Final = {4: 40, 6: 60}
 
 
 #: Targets after which the packet, its marks and its way are the same as before.
 IDLE: Final = frozenset(
     {
-        "LOG", "NFLOG", "ULOG", "TRACE", "CHECKSUM", "TCPMSS", "TCPOPTSTRIP", "DSCP", "TOS", "CLASSIFY",
-        "SET", "AUDIT", "SECMARK", "CONNSECMARK", "ECN", "IDLETIMER", "LED", "RATEEST",
+        "LOG", "NFLOG", "ULOG", "TRACE", "CHECKSUM", "TCPOPTSTRIP", "CLASSIFY", "SET", "AUDIT", "SECMARK",
+        "CONNSECMARK", "IDLETIMER", "LED", "RATEEST",
     }
 )  # fmt: skip
 
@@ -282,11 +319,14 @@ TARGETS: Final[Mapping[str, Does]] = {
     "NETMAP": _netmap,
     "MASQUERADE": _masquerade,
     "REDIRECT": _redirect,
-    "TTL": _ttl,
+    **{name: _rewritten(name) for name in REWRITES},
     "TEE": _copies,
     "HMARK": _marks_otherwise,
     "QUEUE": _elsewhere,
     "NFQUEUE": _elsewhere,
     "TPROXY": _elsewhere,
     "SYNPROXY": _elsewhere,
+    "CLUSTERIP": _elsewhere,
+    "DNPT": _prefix,
+    "SNPT": _prefix,
 }

@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from bothways.facts.iptables import Match, Rule, Table, Target
-from bothways.facts.nft import NftTable
 from bothways.facts.snapshot import Netns
+from bothways.model.linux.nftables.needs import needs_tracker
 
 __all__ = ["tracks", "tracks_by_rule"]
 
@@ -26,13 +26,20 @@ _TARGETS: Final = frozenset(
 )
 
 
-def tracks(netns: Netns) -> bool:
-    """True if the namespace has a tracker: a rule needs it, or a dump of it shows that it has worked."""
-    seen = bool(netns.conntrack) or bool(netns.conntrack_events) or bool(netns.invalid_log)
+def tracks(netns: Netns, version: int = 4) -> bool:
+    """
+    True if the namespace has a tracker for an IP version.
+
+    A rule of that version needs it, or a dump of it shows that it has worked.
+    """
+    rows = [entry.original for entry in netns.conntrack or ()]
+    seen = bool(netns.conntrack_events) or bool(netns.invalid_log)
+    own, other = (netns.iptables, "ip6") if version == 4 else (netns.ip6tables, "ip")  # noqa: PLR2004 - IPv4
     return (
         seen
-        or tracks_by_rule(netns.iptables or ())
-        or any(_tracking(table) for table in netns.nft or () if table.family != "bridge")
+        or any(one.src.version == version for one in rows)
+        or tracks_by_rule(own or ())
+        or any(needs_tracker(table) for table in netns.nft or () if table.family not in ("bridge", other))
     )
 
 
@@ -43,16 +50,6 @@ def tracks_by_rule(tables: Iterable[Table]) -> bool:
 
 def _needs(rule: Rule) -> bool:
     return _looks(rule.matches) or _does(rule.target)
-
-
-def _tracking(table: NftTable) -> bool:
-    """True if a rule of a native nft table needs the tracker (``nft_ct_init``, ``nft_nat_init``)."""
-    return not table.dormant and any(
-        _looks(statement.matches) or _does(statement.target)
-        for chain in table.chains.values()
-        for rule in chain.rules
-        for statement in rule.statements
-    )
 
 
 def _looks(matches: tuple[Match, ...]) -> bool:
