@@ -18,6 +18,7 @@ from bothways.facts.collection import CommandRun
 __all__ = ["Ages"]
 
 _IP: Final = r"(?:^|[ /])ip(?: -(?:n|netns) \S+| -\S+)* "
+_IP6: Final = r"(?:^|[ /])ip(?: -(?:n|netns) \S+| -\S+)* -6(?: -(?:n|netns) \S+| -\S+)* "
 _OF_BRIDGE: Final = r"(?:.* )?{bridge}(?: |$)"
 
 #: File name -> what its command looks like, words joined by blanks.
@@ -28,14 +29,24 @@ _COMMANDS: Final[Mapping[str, re.Pattern[str]]] = {
         "link": _IP + r"(?:l|li|lin|link)(?: |$)",
         "route": _IP + r"(?:r|ro|rou|rout|route)(?: |$)",
         "rule": _IP + r"(?:ru|rul|rule)(?: |$)",
+        "route6": _IP6 + r"(?:r|ro|rou|rout|route)(?: |$)",
+        "rule6": _IP6 + r"(?:ru|rul|rule)(?: |$)",
         "neigh": _IP + r"(?:n|ne|nei|neig|neigh|neighbor|neighbour)(?: |$)",
         "fdb": r"(?:^|[ /])bridge(?: -\S+)* fdb(?: |$)",
+        "vlan": r"(?:^|[ /])bridge(?: -\S+)* vlan(?: |$)",
         "iptables-save": r"(?:^|[ /])iptables(?:-nft|-legacy)?-save(?: |$)",
         "ip6tables-save": r"(?:^|[ /])ip6tables(?:-nft|-legacy)?-save(?: |$)",
         "nft": r"(?:^|[ /])nft .*list ruleset",
         "conntrack": r"(?:^|[ /])conntrack .*(?:-L|--dump)(?: |$)",
         "conntrack-stats": r"(?:^|[ /])conntrack .*(?:-S|--stats)(?: |$)",
         "conntrack-events": r"(?:^|[ /])conntrack .*(?:-E|--event)(?: |$)",
+        "tc-qdisc": r"(?:^|[ /])tc(?: -\S+)* q",
+        "tc-filter": r"(?:^|[ /])tc(?: -\S+)* f",
+        "bpftool-net": r"(?:^|[ /])bpftool(?: -\S+)* net(?: |$)",
+        "ipvsadm": r"(?:^|[ /])ipvsadm(?: |$)",
+        "ip-xfrm-policy": _IP + r"x\w* p",
+        "nft-hooks": r"(?:^|[ /])nft .*list hooks",
+        "ipset": r"(?:^|[ /])ipset(?: |$)",
         "nstat": r"(?:^|[ /])nstat(?: |$)",
         "ss": r"(?:^|[ /])ss(?: |$)",
         "sysctl": r"(?:^|[ /])sysctl(?: |$)",
@@ -46,6 +57,12 @@ _COMMANDS: Final[Mapping[str, re.Pattern[str]]] = {
         "list-port": r"(?:^|[ /])ovs-vsctl .*list [Pp]ort(?: |$)",
         "list-interface": r"(?:^|[ /])ovs-vsctl .*list [Ii]nterface(?: |$)",
         "tnl-neigh-show": r"tnl/neigh/show|tnl/arp/show",
+        "tnl-ports-show": r"tnl/ports/show",
+        "ovs-route-show": r"ovs/route/show",
+        "ofproto-list-tunnels": r"ofproto/list-tunnels",
+        "dpif-show": r"dpif/show(?: |$)",
+        "dpctl-dump-flows": r"(?:dpctl/dump-flows|ovs-dpctl .*dump-flows)(?: |$)",
+        "dpctl-dump-conntrack": r"(?:dpctl/dump-conntrack|ovs-dpctl .*dump-conntrack)(?: |$)",
     }.items()
 }
 #: Kind of a bridge's file -> command before the bridge's name.
@@ -53,6 +70,9 @@ _BRIDGE_COMMANDS: Final[Mapping[str, str]] = {
     "flows": r"(?:^|[ /])ovs-ofctl .*dump-flows ",
     "ports": r"(?:^|[ /])ovs-ofctl (?:.* )?show ",
     "fdb": r"fdb/show ",
+    "groups": r"(?:^|[ /])ovs-ofctl .*dump-groups ",
+    "meters": r"(?:^|[ /])ovs-ofctl .*dump-meters ",
+    "mdb": r"mdb/show ",
 }
 _EXEC: Final = re.compile(r"(?:^|[ /])ip netns exec (\S+) ")
 _NETNS_OPTION: Final = re.compile(r"(?:^|[ /])ip -(?:n|netns) (\S+) ")

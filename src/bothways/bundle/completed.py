@@ -29,8 +29,11 @@ def completed_devices(devices: Dump[Device], links: Iterable[Device]) -> Dump[De
 
 
 def _completed(device: Device, link: Device | None) -> Device:
-    if link is None or device.kind:
+    if link is None:
         return device
+    if device.kind:
+        told = {name: link.info[name] for name in ("xdp",) if name in link.info and name not in device.info}
+        return replace(device, info={**device.info, **told}) if told else device
     return replace(
         device,
         kind=link.kind,

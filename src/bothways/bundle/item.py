@@ -21,9 +21,14 @@ _NAMES: Final = {
     "rule": "policy rules",
     "neigh": "neighbours",
     "link": "links of devices",
+    "route6": "IPv6 routes",
+    "rule6": "IPv6 policy rules",
     "fdb": "a bridge's FDB",
+    "vlan": "VLANs of a bridge's ports",
     "iptables": "iptables rules",
     "ip6tables": "ip6tables rules",
+    "iptables-legacy": "legacy iptables rules",
+    "ip6tables-legacy": "legacy ip6tables rules",
     "nft": "nft tables",
     "conntrack": "conntrack entries",
     "conntrack-xml": "conntrack entries",
@@ -44,6 +49,13 @@ _NAMES: Final = {
     "ovsdb": "Open vSwitch's database",
     "tnl-neigh": "neighbours of tunnels",
     "uname": "a kernel's version",
+    "tc": "queues and filters of tc",
+    "bpf": "bpf programs",
+    "ipvs": "IPVS services",
+    "xfrm": "IPsec policies",
+    "handlers": "packet handlers",
+    "hooks": "netfilter's hooks",
+    "ipset": "sets of ipset",
 }
 #: Names of devices are at most 15 letters long (IFNAMSIZ).
 _HOST_AND_DEVICE: Final = re.compile(r"(?P<host>[A-Za-z][A-Za-z0-9]*)[-_](?P<device>[A-Za-z][\w-]{1,14})")

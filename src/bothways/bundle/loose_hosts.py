@@ -8,9 +8,10 @@ counts; filtered views of it add up.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Final, TypeVar
 
 from bothways.bundle.ages import Ages
@@ -37,9 +38,14 @@ _NETNS_FILES: Final[Mapping[str, tuple[str, str]]] = {
     "rule": ("rule.json", "rule.txt"),
     "neigh": ("neigh.json", "neigh.txt"),
     "link": ("link.json", "link.txt"),
-    "fdb": ("fdb.json", "fdb.json"),
+    "route6": ("route6.json", "route6.txt"),
+    "rule6": ("rule6.json", "rule6.txt"),
+    "fdb": ("fdb.json", "fdb.txt"),
+    "vlan": ("vlan.json", "vlan.txt"),
     "iptables": ("iptables-save.txt", "iptables-save.txt"),
     "ip6tables": ("ip6tables-save.txt", "ip6tables-save.txt"),
+    "iptables-legacy": ("iptables-legacy-save.txt", "iptables-legacy-save.txt"),
+    "ip6tables-legacy": ("ip6tables-legacy-save.txt", "ip6tables-legacy-save.txt"),
     "nft": ("nft.txt", "nft.txt"),
     "conntrack": ("conntrack.txt", "conntrack.txt"),
     "conntrack-xml": ("conntrack.xml", "conntrack.xml"),
@@ -50,7 +56,17 @@ _NETNS_FILES: Final[Mapping[str, tuple[str, str]]] = {
     "invalid-log": ("conntrack-invalid-log.txt", "conntrack-invalid-log.txt"),
     "ss": ("ss.txt", "ss.txt"),
     "sysctl": ("sysctl.txt", "sysctl.txt"),
+    "tc": ("tc.json", "tc.txt"),
+    "bpf": ("bpftool-net.json", "bpftool-net.txt"),
+    "ipvs": ("ipvsadm.txt", "ipvsadm.txt"),
+    "xfrm": ("ip-xfrm-policy.txt", "ip-xfrm-policy.txt"),
+    "handlers": ("ptype.txt", "ptype.txt"),
+    "hooks": ("nft-hooks.txt", "nft-hooks.txt"),
+    "ipset": ("ipset.txt", "ipset.txt"),
 }
+_TC_FILTERS: Final = re.compile(r"\btc\s(?:-\S+\s+)*f\w*\s(?P<rest>.*)")
+_DEVICE: Final = re.compile(r"\bdev\s+(\S+)")
+_SIDE: Final = re.compile(r"\b(ingress|egress)\b")
 _BRIDGE_FILES: Final[Mapping[str, str]] = {
     "flows": "{}.flows.txt",
     "ports": "{}.ports.txt",
@@ -162,7 +178,7 @@ def _netns(
 ) -> Netns:
     place = f"hosts/{host}/netns/{space}"
     named = (
-        (f"{place}/{_NETNS_FILES[item.kind][not item.json]}", item)
+        (f"{place}/{_netns_file(item)}", item)
         for item in items
         if (item.place.netns or ROOT) == space and item.kind in _NETNS_FILES
     )
@@ -170,6 +186,19 @@ def _netns(
     for layer in _layers(named, lines):
         whole = _joined(whole, layer.read(lambda reader: read_netns(reader, host, space), problems))
     return whole
+
+
+def _netns_file(item: Item) -> str:
+    """The bundle's name for an item. A list of tc's filters has its device and side in it."""
+    file = _NETNS_FILES[item.kind][not item.json]
+    command = None if item.piece is None else item.piece.command
+    found = None if command is None or item.kind != "tc" else _TC_FILTERS.search(command.text)
+    if found is None:
+        return file
+    device = _DEVICE.search(found["rest"])
+    side = _SIDE.search(found["rest"])
+    words = (device[1] if device else "", side[1] if side else "")
+    return "-".join(("tc-filter", *(word for word in words if word))) + PurePath(file).suffix
 
 
 def _joined(old: Netns, new: Netns) -> Netns:

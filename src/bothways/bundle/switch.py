@@ -8,13 +8,25 @@ from functools import partial
 from typing import Final, TypeVar, cast
 
 from bothways.bundle.dumps import DumpReader
+from bothways.facts.datapath import MulticastMember
 from bothways.facts.dump import Dump
-from bothways.facts.openflow import Bridge, Flow, LearnedMac, Port, Switch, TunnelNeighbour
+from bothways.facts.openflow import Bridge, Flow, Group, LearnedMac, Meter, Port, Switch
 from bothways.parse.openflow import parse_flows
+from bothways.parse.openflow_groups import parse_groups, with_ports
+from bothways.parse.openflow_meters import parse_meters
 from bothways.parse.openflow_ports import parse_ports
 from bothways.parse.ovs_appctl import parse_fdb_show, parse_tunnel_neighbours
 from bothways.parse.ovs_assemble import merge_bridge
+from bothways.parse.ovs_conntrack import parse_datapath_conntrack
+from bothways.parse.ovs_dpctl import parse_datapath_flows
 from bothways.parse.ovs_list import OvsRow, listed_bridges, listed_ports, parse_vsctl_list
+from bothways.parse.ovs_mdb import parse_mdb_show
+from bothways.parse.ovs_tunnels import (
+    parse_dpif_show,
+    parse_tunnel_listeners,
+    parse_tunnel_routes,
+    parse_tunnels,
+)
 from bothways.parse.ovs_vsctl import parse_vsctl_show
 from bothways.parse.ovsdb import parse_ovsdb
 
@@ -23,8 +35,17 @@ __all__ = ["read_switch"]
 _LISTS: Final = ("list-bridge.txt", "list-port.txt", "list-interface.txt")
 _SHOW: Final = "show.txt"
 _OVSDB: Final = "ovsdb.jsonl"
-_NEIGHBOURS: Final = "tnl-neigh-show.txt"
-_ENDS: Final = (".flows.txt", ".ports.txt", ".fdb.txt")
+#: field of Switch -> file, and who reads it
+_WHOLE: Final = {
+    "tunnel_neighbours": ("tnl-neigh-show.txt", parse_tunnel_neighbours),
+    "conntrack": ("dpctl-dump-conntrack.txt", parse_datapath_conntrack),
+    "datapath_flows": ("dpctl-dump-flows.txt", parse_datapath_flows),
+    "datapath_ports": ("dpif-show.txt", parse_dpif_show),
+    "tunnels": ("ofproto-list-tunnels.txt", parse_tunnels),
+    "tunnel_listeners": ("tnl-ports-show.txt", parse_tunnel_listeners),
+    "tunnel_routes": ("ovs-route-show.txt", parse_tunnel_routes),
+}
+_ENDS: Final = (".flows.txt", ".ports.txt", ".fdb.txt", ".groups.txt", ".meters.txt", ".mdb.txt")
 
 Row = TypeVar("Row")
 
@@ -90,7 +111,30 @@ def _bridge(
     # FDB rows may name ports, and only the merged bridge knows their numbers.
     parse_fdb = partial(parse_fdb_show, ports=bridge.ports)
     fdb = reader.dump(parse_fdb, f"{place}.fdb.txt", ages("fdb"))
-    return replace(bridge, fdb=cast("Dump[LearnedMac] | None", fdb))
+    groups = reader.dump(parse_groups, f"{place}.groups.txt", ages("groups"))
+    if groups is not None:
+        numbers = {port.name: port.number for port in bridge.ports.values() if port.number is not None}
+        found = cast("tuple[Group, ...]", groups.rows)
+        groups = replace(groups, rows=tuple(with_ports(each, numbers) for each in found))
+    meters = reader.dump(parse_meters, f"{place}.meters.txt", ages("meters"))
+    mdb = reader.dump(parse_mdb_show, f"{place}.mdb.txt", ages("mdb"))
+    return replace(
+        bridge,
+        fdb=cast("Dump[LearnedMac] | None", fdb),
+        groups=cast("Dump[Group] | None", groups),
+        meters=cast("Dump[Meter] | None", meters),
+        mdb=cast("Dump[MulticastMember] | None", mdb),
+    )
+
+
+def _whole_switch(reader: DumpReader, host: str) -> dict[str, Dump[object]]:
+    """Dumps that are of no one bridge; a field whose file is missing is left out."""
+    found: dict[str, Dump[object]] = {}
+    for target, (file, parser) in _WHOLE.items():
+        dump = reader.dump(parser, f"hosts/{host}/ovs/{file}", reader.ages.of_switch(host, file))
+        if dump is not None:
+            found[target] = dump
+    return found
 
 
 def read_switch(reader: DumpReader, host: str) -> Switch | None:
@@ -109,9 +153,4 @@ def read_switch(reader: DumpReader, host: str) -> Switch | None:
         name: _bridge(reader, host, name, (show.get(name), ovsdb.get(name)), rows)
         for name in sorted(named | show.keys() | ovsdb.keys())
     }
-    neighbours = reader.dump(
-        parse_tunnel_neighbours,
-        f"hosts/{host}/ovs/{_NEIGHBOURS}",
-        reader.ages.of_switch(host, _NEIGHBOURS),
-    )
-    return Switch(host, bridges, cast("Dump[TunnelNeighbour] | None", neighbours))
+    return Switch(host, bridges, **_whole_switch(reader, host))  # type: ignore[arg-type]  # the table pairs each field with its rows

@@ -12,6 +12,7 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from bothways.capture.icmp_details import compose_details
 from bothways.facts.address import Mac, mac_to_int
 from bothways.facts.packet import (
     ETH_ARP,
@@ -134,7 +135,9 @@ def _udp(udp: Udp, ip: Ip) -> bytes:
 
 def _icmp(icmp: Icmp, ip: Ip) -> bytes:
     quoted = b"" if icmp.inner is None else _quoted(icmp.inner)
-    body = struct.pack("!BBHHH", icmp.type, icmp.code, 0, icmp.id or 0, icmp.seq or 0) + quoted
+    details = compose_details(icmp, ip.protocol)
+    rest = struct.pack("!HH", icmp.id or 0, icmp.seq or 0) if details is None else details
+    body = struct.pack("!BBH", icmp.type, icmp.code, 0) + rest + quoted
     if ip.protocol == ICMP6:
         return _summed(body, ip, 2)
     return body[:2] + struct.pack("!H", _checksum(body)) + body[4:]

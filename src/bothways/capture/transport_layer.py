@@ -12,6 +12,7 @@ import struct
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+from bothways.capture.icmp_details import read_details
 from bothways.capture.layers import Layers, Refused
 from bothways.facts.packet import ICMP, ICMP6, TCP, UDP, Flag, Icmp, Ip, Packet, Tcp, TcpOptions, Udp
 
@@ -31,7 +32,7 @@ _NO_OPTIONS: Final = TcpOptions(size=0)
 _READDRESSING: Final = frozenset({"srcrt", "DSTOPT"})
 
 #: Types whose words 3 and 4 are identifier and sequence number.
-ECHOES: Final = {ICMP: frozenset({0, 8, 13, 14}), ICMP6: frozenset({128, 129})}
+ECHOES: Final = {ICMP: frozenset({0, 8, *range(13, 19)}), ICMP6: frozenset({128, 129, 139, 140})}
 #: Types that quote the packet that they answer.
 ERRORS: Final = {ICMP: frozenset({3, 4, 5, 11, 12}), ICMP6: frozenset({1, 2, 3, 4})}
 
@@ -122,6 +123,14 @@ def _checksum_ok(layers: Layers, ip: Ip) -> bool | None:
     return int.from_bytes(pseudo + padded) % 0xFFFF == 0
 
 
+def _plain_checksum_ok(layers: Layers, ip: Ip) -> bool | None:
+    """RFC 792: over the message alone, without a pseudo header."""
+    if not layers.whole or ip.more:
+        return None
+    body = layers.body
+    return int.from_bytes(body + b"\0" if len(body) % 2 else body) % 0xFFFF == 0
+
+
 def _tcp(layers: Layers, ip: Ip) -> Layers | Refused:
     body = layers.body
     if layers.body_length < _TCP.size:
@@ -159,17 +168,18 @@ def quoted_tcp(body: bytes) -> Tcp | None:
     return Tcp(sport, dport, _FLAGS[flags], seq, ack if flags & _ACK else None, window)
 
 
-def _udp(layers: Layers, _: Ip) -> Layers | Refused:
+def _udp(layers: Layers, ip: Ip) -> Layers | Refused:
     if layers.body_length < _UDP.size:
         return Refused(f"a UDP header of {layers.body_length} bytes, 8 are needed")
     if len(layers.body) < _UDP.size:
         return layers
-    sport, dport, length, _ = _UDP.unpack_from(layers.body)
+    sport, dport, length, checksum = _UDP.unpack_from(layers.body)
     # A length of 0 stands for a datagram larger than the field (RFC 2675, and GSO in captures).
     payload = (length or layers.body_length) - _UDP.size
     if payload < 0:
         return Refused(f"a UDP length of {length} bytes, at least 8 are needed")
-    return _carrying(layers, udp=Udp(sport, dport, payload))
+    sound = _checksum_ok(layers, ip) if checksum else True
+    return _carrying(layers, udp=Udp(sport, dport, payload, sound))
 
 
 def _icmp(layers: Layers, ip: Ip) -> Layers | Refused:
@@ -180,8 +190,9 @@ def _icmp(layers: Layers, ip: Ip) -> Layers | Refused:
         return layers
     kind, code, _, ident, seq = _ICMP.unpack_from(layers.body)
     echo = kind in ECHOES[ip.protocol]
-    icmp = Icmp(kind, code, ident if echo else None, seq if echo else None)
-    return _carrying(layers, icmp=icmp)
+    sound = _checksum_ok(layers, ip) if ip.protocol == ICMP6 else _plain_checksum_ok(layers, ip)
+    icmp = Icmp(kind, code, ident if echo else None, seq if echo else None, checksum_ok=sound)
+    return _carrying(layers, icmp=read_details(icmp, ip.protocol, layers.body))
 
 
 _PROTOCOLS: Final[Mapping[int, Callable[[Layers, Ip], Layers | Refused]]] = {

@@ -1,27 +1,34 @@
-"""``bothways conform conntrack|openflow [FILE] [--live]``."""
+"""``bothways conform conntrack|openflow|netfilter [FILE] [--live]``."""
 
 from __future__ import annotations
 
 import json
+import os
 import platform
 import random
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import click
 
 from bothways.cli.ending import CommandError, ExitCode, reason
 from bothways.cli.screen import say, say_data, tell
 from bothways.conform.conformance import Conformance
+from bothways.conform.nat_share import NatShare, share_of
+from bothways.conform.netfilter_recording import NetfilterFileError
 from bothways.conform.recording import Case, RecordingError, line_of, read_recording
 from bothways.conform.replay import SHOWN, replay
 from bothways.conform.words import conformance_json, conformance_text
 
 __all__ = ["command"]
 
+_SUBJECTS: Final = ("conntrack", "openflow", "netfilter")
+
 
 @click.command("conform", short_help="Hold the model against a kernel, recorded or running.")
-@click.argument("subject", metavar="conntrack|openflow", type=click.Choice(["conntrack", "openflow"]))
+@click.argument("subject", metavar="conntrack|openflow|netfilter", type=click.Choice(_SUBJECTS))
 @click.argument("file", metavar="[FILE]", required=False, type=click.Path(path_type=Path))
 @click.option("--live", is_flag=True, help="Ask the running kernel, or a private Open vSwitch. Needs root.")
 @click.option(
@@ -56,10 +63,12 @@ __all__ = ["command"]
 @click.option(
     "--shrunk",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="openflow: keep shrunk disagreements of --live here.  [default: openflow-disagreements.jsonl]",
+    help="openflow, netfilter: keep shrunk disagreements here.  [default: SUBJECT-disagreements.jsonl]",
 )
 @click.option(
-    "--strict", is_flag=True, help="openflow: what the model does not know counts as a disagreement."
+    "--strict",
+    is_flag=True,
+    help="openflow, netfilter: what the model does not know counts as a disagreement.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print bothways/conformance/1 instead of text.")
 def command(  # noqa: PLR0913, PLR0917 (click hands over each option)
@@ -87,11 +96,15 @@ def command(  # noqa: PLR0913, PLR0917 (click hands over each option)
     openflow: FILE holds packets that `ofproto/trace` followed, with the flows of the switch. Compared are the
     copies that go out, the packet at the end, and the flow of each table.
 
+    netfilter: FILE holds rulesets with routes, sysctls and packets. Compared are what comes out of which
+    device with which headers, what is delivered or answered, and the tracker's entries.
+
     \b
       bothways conform conntrack FILE.jsonl.gz
       sudo bothways conform conntrack --live --count 20000 --record fresh.jsonl.gz
       bothways conform openflow TRACES.json.gz
       sudo bothways conform openflow --live --count 20000
+      sudo bothways conform netfilter --live --count 20000
 
     With --live the running kernel is asked, with fresh random sequences or with those of FILE; for openflow a
     private Open vSwitch, with random pipelines and packets. It happens in network namespaces that are made
@@ -106,6 +119,22 @@ def command(  # noqa: PLR0913, PLR0917 (click hands over each option)
         )
     if record is not None and not live:
         raise CommandError("--record keeps what --live asks", "add --live", ExitCode.WRONG_USAGE)
+    if subject == "netfilter":
+        # what the other subjects do not need
+        from bothways.cli.conform_netfilter import (  # noqa: PLC0415
+            NETFILTER_DISAGREEMENTS,
+            NetfilterWishes,
+            conform_netfilter,
+        )
+
+        if file is not None and live:
+            raise CommandError(
+                "netfilter takes FILE or --live, not both", "leave one of them out", ExitCode.WRONG_USAGE
+            )
+        asked_for = NetfilterWishes(
+            file, show, strict, as_json, count, seed, record, shrunk or NETFILTER_DISAGREEMENTS, kernel
+        )
+        return conform_netfilter(asked_for)
     if subject == "openflow":
         # what the other subject does not need
         from bothways.cli.conform_openflow import (  # noqa: PLC0415
@@ -123,25 +152,29 @@ def command(  # noqa: PLR0913, PLR0917 (click hands over each option)
         )
         return conform_openflow(wishes)
     try:
-        outcome = (
-            _live(file, count, seed, record, show, hz)
-            if live
-            else replay(_read(file), kernel=kernel, keep=show, ticks=hz)
-        )
-    except RecordingError as error:
+        outcome = _live(file, count, seed, record, show, hz) if live else _replayed(file, kernel, show, hz)
+    except (RecordingError, NetfilterFileError) as error:
         raise CommandError(str(error), "one JSON object is expected on each line") from error
     except OSError as error:
         raise CommandError(f"{error.filename or file}: {reason(error)}") from error
     if as_json:
         say_data(json.dumps(conformance_json(outcome), indent=2) + "\n")
     else:
-        say(conformance_text(outcome))
-    return ExitCode.CAUSE_FOUND if outcome.disagreements else ExitCode.DONE
+        say(conformance_text(outcome, classes=live))
+    nat = 0 if outcome.nat is None else outcome.nat.disagreements
+    return ExitCode.CAUSE_FOUND if outcome.disagreements or nat else ExitCode.DONE
 
 
-def _read(file: Path | None) -> Iterator[Case]:
+def _replayed(file: Path | None, kernel: str | None, show: int, hz: int) -> Conformance:
+    share = NatShare(kernel=kernel, keep=show)
+    outcome = replay(_read(file, share), kernel=kernel, keep=show, ticks=hz)
+    outcome.nat = share.outcome
+    return outcome
+
+
+def _read(file: Path | None, share: NatShare) -> Iterator[Case]:
     if file is not None:
-        yield from read_recording(file)
+        yield from read_recording(file, share.recorded)
 
 
 def _live(
@@ -154,12 +187,20 @@ def _live(
     if file is None:
         seed = random.SystemRandom().randrange(1 << 32) if seed is None else seed
         tell(f"bothways: asking Linux {release}, seed {seed}")
-    cases = fresh_cases(seed or 0, count) if file is None else _read(file)
+    share = NatShare(kernel=release, keep=show)
+    cases = fresh_cases(seed or 0, count) if file is None else _read(file, share)
     try:
         with asked(cases) as answered:
-            return replay(_kept(answered, record), kernel=release, keep=show, ticks=hz)
+            outcome = replay(_kept(answered, record), kernel=release, keep=show, ticks=hz)
     except CannotAskError as error:
         raise CommandError(str(error), error.hint) from error
+    if file is None:
+        if shutil.which("iptables-restore", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"):
+            share.fresh(share_of(count), seed or 0, record)
+        else:
+            tell("bothways: no NAT rulesets were asked: `iptables` is not installed")
+    outcome.nat = share.outcome
+    return outcome
 
 
 def _kept(cases: Iterator[Case], record: Path | None) -> Iterator[Case]:

@@ -57,6 +57,7 @@ _AGREE: Final[Mapping[str, Callable[[object, object], bool] | None]] = {
     "orig": None,
     "src": None,
     "dst": None,
+    "quoted": None,
     "answered": None,
     "events": None,
     "log": None,

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from bothways.conform.comparison import Difference
 from bothways.conform.recording import Case, Result
+
+if TYPE_CHECKING:
+    from bothways.conform.netfilter_conformance import NetfilterConformance
 
 __all__ = ["Conformance", "Disagreement"]
 
@@ -37,6 +41,8 @@ class Conformance:
     :param disagreements: sequences that disagree; *first* holds the first of them.
     :param fields: how many disagree first in which field.
     :param seconds: processor time.
+    :param nat: NAT rulesets that were held beside the sequences; their numbers are not in the others.
+    :param kinds: how many sequences of which class.
     """
 
     subject: str = "conntrack"
@@ -46,3 +52,5 @@ class Conformance:
     seconds: float = 0.0
     first: list[Disagreement] = field(default_factory=list)
     fields: Counter[str] = field(default_factory=Counter)
+    nat: NetfilterConformance | None = None
+    kinds: Counter[str] = field(default_factory=Counter)

@@ -1,9 +1,10 @@
 """
 Sequences that nobody thought of, from a seed: the same seed gives the same sequences.
 
-Five kinds, mixed: sessions as hosts have them, with loss, repeats and disorder; segments at the edges of
-windows, with options and numbers that wrap around; flags in any order; sequences that start from a given
-state; damaged headers. Settings of the router change every few dozen sequences.
+Five kinds of TCP, mixed: sessions as hosts have them, with loss, repeats and disorder; segments at the edges
+of windows, with options and numbers that wrap around; flags in any order; sequences that start from a given
+state; damaged headers. Some of them run over IPv6. Between them stand those of ``mixed_generation``. Settings
+of the router change every few dozen sequences.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
 
+from bothways.conform.mixed_generation import mixed_case
 from bothways.conform.recording import Case, Segment
 
 __all__ = ["KINDS", "fresh_cases"]
@@ -20,6 +22,10 @@ __all__ = ["KINDS", "fresh_cases"]
 _WORD: Final = 1 << 32
 #: How many sequences have the same settings: writing them costs a kernel more than a sequence does.
 _ROUND: Final = 40
+#: One of so many waits, which takes seconds.
+_WAIT_EVERY: Final = 2500
+#: Which share is beyond TCP, and which share of TCP runs over IPv6.
+_MIXED, _OVER_IPV6 = 0.3, 0.1
 _WINDOWS: Final = (0, 1, 512, 8192, 29200, 65535)
 _OTHER: Final = {"A": "B", "B": "A"}
 #: Symbols of a segment: flags, where ``0`` is none and ``PA`` carries data.
@@ -69,9 +75,16 @@ def fresh_cases(seed: int, count: int) -> Iterator[Case]:
     for number in range(count):
         if number % _ROUND == 0:
             sysctls, nat = _settings(chance), chance.random() < 0.4
+        name, waiting = f"live/{seed}/{number}", number % _WAIT_EVERY == _WAIT_EVERY // 2
+        if waiting or chance.random() < _MIXED:
+            yield mixed_case(chance, name, sysctls, waiting=waiting)
+            continue
         kind = chance.choices(names, [weight for weight, _ in KINDS.values()])[0]
-        segments = KINDS[kind][1](chance)
-        yield Case(f"live/{seed}/{number}", kind, nat, sysctls, tuple(segments), ())
+        segments = tuple(KINDS[kind][1](chance))
+        if chance.random() < _OVER_IPV6:
+            yield Case(name, f"{kind} over IPv6", nat, sysctls, segments, (), 6, mixed=True)
+        else:
+            yield Case(name, kind, nat, sysctls, segments, ())
 
 
 def _settings(chance: Random) -> tuple[tuple[str, int], ...]:

@@ -26,8 +26,8 @@ _IP: Final = 0x0800
 _IGNORE_OUTGOING: Final = (263, 23)  # SOL_PACKET, PACKET_IGNORE_OUTGOING
 #: Ports that are used before the tracker is emptied and they are used again.
 _PORTS: Final = 24_000
-#: How long a segment is awaited, and how long one more word of the log (seconds).
-_PATIENCE, _MOMENT = 0.05, 0.001
+#: How long a segment is awaited, an answer behind what was delivered, and one more word of the log (seconds).
+_PATIENCE, _ANSWERED, _MOMENT = 0.05, 0.01, 0.001
 _TCP: Final = 6
 #: What the router's rules wrote into the DSCP -> verdict and direction.
 _TOLD: Final[Mapping[int, tuple[str, str | None]]] = {
@@ -139,7 +139,7 @@ class RunningKernel:
             now = time.monotonic()
             end = end or now + _PATIENCE
             if local:
-                end = min(end, now + _MOMENT)
+                end = min(end, now + _ANSWERED)
             if (back is not None and local) or now >= end:
                 break
             select.select([far, near, self._log.socket], [], [], max(0.0, min(_MOMENT, end - now)))

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from bothways.conform.kernel import RunningKernel
+from bothways.conform.mixed_kernel import MixedKernel
 from bothways.conform.recording import Case
 
 __all__ = ["CannotAskError", "asked"]
@@ -26,8 +27,8 @@ def asked(cases: Iterable[Case]) -> Iterator[Iterator[Case]]:
     """
     Give sequences with what the running kernel makes of them, one by one.
 
-    The routers stand as long as the context does: two at most, one that translates and one that does not,
-    in namespaces ``bwPID-…``.
+    The routers stand as long as the context does: four at most, for TCP over IPv4 and for the rest,
+    each with one that translates and one that does not, in namespaces ``bwPID-…``.
 
     :raises CannotAskError: without root, ``ip``, ``nft``, or what the kernel needs.
     """
@@ -46,16 +47,17 @@ def asked(cases: Iterable[Case]) -> Iterator[Iterator[Case]]:
 
 
 def _answers(cases: Iterable[Case], stack: ExitStack) -> Iterator[Case]:
-    kernels: dict[bool, RunningKernel] = {}
+    kernels: dict[tuple[bool, bool], RunningKernel | MixedKernel] = {}
     for case in cases:
-        kernel = kernels.get(case.nat)
+        kernel = kernels.get((case.mixed, case.nat))
         if kernel is None:
+            name = f"bw{os.getpid()}-{'x' if case.mixed else ''}{'n' if case.nat else 'p'}"
             try:
-                kernel = RunningKernel(f"bw{os.getpid()}-{'n' if case.nat else 'p'}", nat=case.nat)
+                kernel = (MixedKernel if case.mixed else RunningKernel)(name, nat=case.nat)
             except OSError as error:
                 message = f"the kernel cannot be asked: {error.strerror or error} ({error.filename or ''})"
                 hint = "it takes network namespaces, veth, nftables, ctnetlink and nfnetlink_log"
                 raise CannotAskError(message, hint) from error
             stack.callback(kernel.close)
-            kernels[case.nat] = kernel
+            kernels[case.mixed, case.nat] = kernel
         yield kernel.ask(case)

@@ -18,15 +18,8 @@ from typing import Final
 
 from bothways.conform.nat_rules import LEGS, OWN, Ruleset
 from bothways.conform.nat_table import KernelTable
+from bothways.conform.netfilter_replay import read_router
 from bothways.conform.site import inside
-from bothways.facts.dump import Dump
-from bothways.facts.nft import NftTable
-from bothways.facts.snapshot import Netns
-from bothways.parse.ip_json import parse_addr, parse_route, parse_rule
-from bothways.parse.iptables import parse_iptables
-from bothways.parse.nft_text import parse_nft
-from bothways.parse.ss import parse_ss
-from bothways.parse.sysctl import parse_sysctl
 
 __all__ = ["NatBed"]
 
@@ -44,8 +37,11 @@ _SYSCTLS: Final = {
     "net.ipv4.conf.all.send_redirects": 0,
     "net.ipv4.conf.default.send_redirects": 0,
 }
-_NOBODY: Final = "State Recv-Q Send-Q Local Address:Port Peer Address:Port"
-_ASKED: Final = ("rp_filter", "forwarding", "accept_local", "route_localnet", "src_valid_mark")
+#: A program listens here: a list of sockets without any of UDP would not show that UDP was asked.
+_LISTENING: Final = 9
+_ASKED: Final = (
+    "rp_filter", "forwarding", "accept_local", "route_localnet", "src_valid_mark", "send_redirects",
+)  # fmt: skip
 
 
 class NatBed:
@@ -59,6 +55,7 @@ class NatBed:
     def __init__(self, name: str) -> None:
         self.name, self._far = name, f"{name}-far"
         self._sockets: dict[str, socket.socket] = {}
+        self._others: list[socket.socket] = []
         try:
             self._build()
         except BaseException:
@@ -92,11 +89,15 @@ class NatBed:
         with inside(self.name):
             raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
             self._sockets[""] = raw
+            listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self._others.append(listener)
+            listener.bind(("", _LISTENING))
             self.table = KernelTable()
+            self._counter = os.open("/proc/thread-self/net/snmp", os.O_RDONLY)
         self._still = self._dumped_once()
-        self.macs = {device.name: device.mac for device in self._still.devices or ()}
+        self.macs = {row.name: row.mac for row in read_router(self._still)[0].devices or ()}
 
-    def _dumped_once(self) -> Netns:
+    def _dumped_once(self) -> dict[str, str]:
         def ip(*words: str) -> str:
             return _run("ip", "-n", self.name, *words)
 
@@ -107,23 +108,22 @@ class NatBed:
                 path = Path("/proc/sys", key.replace(".", "/"))
                 if path.exists():
                     values.append(f"{key} = {path.read_text().strip()}")
-        return Netns(
-            "kernel",
-            self.name,
-            devices=Dump(parse_addr(ip("-d", "-j", "address"), file="addr").rows, "addr"),
-            routes=Dump(parse_route(ip("-j", "route", "show", "table", "all"), file="route").rows, "route"),
-            rules=Dump(parse_rule(ip("-j", "rule"), file="rule").rows, "rule"),
-            sockets=Dump(
-                parse_ss("State Recv-Q Send-Q Local Address:Port Peer Address:Port", file="ss").rows, "ss"
-            ),
-            sysctls=Dump(parse_sysctl("\n".join(values), file="sysctl").rows, "sysctl"),
-        )
+        return {
+            "addr.json": ip("-d", "-j", "address"),
+            "route.json": ip("-j", "route", "show", "table", "all"),
+            "rule.json": ip("-j", "rule"),
+            "ss.txt": self._ss(),
+            "sysctl.txt": "".join(f"{value}\n" for value in values),
+        }
 
-    def load(self, rules: Ruleset) -> Netns:
+    def _ss(self) -> str:
+        return _run("ip", "netns", "exec", self.name, "ss", "-tuan")
+
+    def load(self, rules: Ruleset) -> dict[str, str]:
         """
         Replace all rules and forget all connections.
 
-        :return: the router, as the tools print it.
+        :return: the router, as its tools print it: file of a bundle's namespace -> text.
         """
         script = "flush ruleset\n" + (rules.text if rules.native else "")
         _run("ip", "netns", "exec", self.name, "nft", "-f", "-", text=script)
@@ -134,19 +134,7 @@ class NatBed:
             _run("ip", "netns", "exec", self.name, "iptables-restore", text=rules.text)
             saved = _run("ip", "netns", "exec", self.name, "iptables-save", "-t", "nat")
         self.table.flush()
-        native = tuple(row for row in parse_nft(listed, file="nft").rows if isinstance(row, NftTable))
-        still = self._still
-        return Netns(
-            still.host,
-            still.name,
-            devices=still.devices,
-            routes=still.routes,
-            rules=still.rules,
-            sockets=still.sockets,
-            sysctls=still.sysctls,
-            iptables=Dump(parse_iptables(saved, file="iptables").rows, "iptables"),
-            nft=Dump(native, "nft"),
-        )
+        return {**self._still, "iptables-save.txt": saved, "nft.txt": listed}
 
     def send(self, leg: str, frame: bytes) -> list[tuple[str, bytes]]:
         """
@@ -169,6 +157,13 @@ class NatBed:
             found = self._drain()
         return found
 
+    def delivered(self) -> int:
+        """``IpInDelivers``: how many packets went to a receiver of the router itself so far."""
+        names, values = (
+            line.split() for line in os.pread(self._counter, 1 << 16, 0).decode().splitlines()[:2]
+        )
+        return int(values[names.index("InDelivers")])
+
     def _drain(self) -> list[tuple[str, bytes]]:
         found = []
         for leg in LEGS:
@@ -181,10 +176,11 @@ class NatBed:
 
     def close(self) -> None:
         """Close sockets and remove the namespaces."""
-        for each in self._sockets.values():
+        for each in (*self._sockets.values(), *self._others):
             each.close()
         if hasattr(self, "table"):
             self.table.close()
+            os.close(self._counter)
         for name in (self.name, self._far):
             with suppress(OSError):
                 _run("ip", "netns", "del", name)

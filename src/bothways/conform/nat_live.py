@@ -11,33 +11,34 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from random import Random
 from typing import Final, Protocol
 
 from bothways.capture.compose_frame import compose_frame
-from bothways.capture.layers import Refused
-from bothways.capture.link_layer import decode_ethernet
 from bothways.conform.nat_bed import NatBed
 from bothways.conform.nat_rules import Ruleset, fresh_ruleset
-from bothways.conform.nat_table import KernelEntry
 from bothways.conform.nat_traffic import Traffic
-from bothways.facts.choice import Assumption, Freedom
-from bothways.facts.conntrack import Tuple
+from bothways.conform.netfilter_case import Heard, NetfilterCase, Sent
+from bothways.conform.netfilter_comparison import decoded
+from bothways.conform.netfilter_replay import Held, Holder, read_router
 from bothways.facts.packet import Packet
-from bothways.facts.span import Span
-from bothways.model.linux.conntrack.tuple import inverse
-from bothways.model.linux.nat.draw import Draw
-from bothways.model.linux.nat.wanted import port_of
-from bothways.model.linux.stack import Stack
 
-__all__ = ["NatConformance", "NatDisagreement", "Source", "UndecidedError", "hold_case", "hold_nat"]
+__all__ = [
+    "LENGTH",
+    "NatConformance",
+    "NatDisagreement",
+    "Source",
+    "ask_case",
+    "fresh_nat_cases",
+    "hold_case",
+    "hold_nat",
+]
 
 #: Packets of one case.
-_LONG: Final = 24
-_STATUS: Final = frozenset({"SEEN_REPLY", "ASSURED", "SRC_NAT", "DST_NAT", "SRC_NAT_DONE", "DST_NAT_DONE"})
+LENGTH: Final = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,47 +75,6 @@ class NatConformance:
     first: list[NatDisagreement] = field(default_factory=list)
 
 
-class UndecidedError(Exception):
-    """The model asked for something that is no draw of a port."""
-
-
-@dataclass(slots=True)
-class _Follower:
-    """An oracle that takes the ports that the kernel drew."""
-
-    entries: dict[Tuple, KernelEntry] = field(default_factory=dict)
-    wrong: list[str] = field(default_factory=list)
-    draws: int = 0
-
-    def choose(
-        self,
-        key: str,
-        options: Sequence[str],
-        *,
-        freedom: Freedom,
-        recorded: str | None = None,
-        evidence: tuple[Span, ...] = (),
-    ) -> str:
-        """Nobody listens on the router; nothing else is free here."""
-        if key.startswith("listener of "):
-            return options[-1]
-        raise UndecidedError(key, options, freedom, recorded, evidence)
-
-    def assume(self, assumption: Assumption) -> None:
-        """Defaults hold."""
-
-    def draw(self, draw: Draw) -> int | None:
-        """Return the port of the kernel's entry; one outside the set is noted."""
-        entry = self.entries.get(draw.wanted.connection.original)
-        if entry is None:
-            return None
-        port = port_of(inverse(entry.reply), draw.wanted.side)
-        self.draws += 1
-        if not draw.free(port):
-            self.wrong.append(f"{draw}: {port} is taken, or outside {draw.low}-{draw.high}")
-        return port
-
-
 def hold_nat(count: int, seed: int, *, keep: int = 5, kernel: str | None = None) -> NatConformance:
     """
     Hold the model's NAT against the kernel of this machine. Needs root, ``ip``, ``nft`` and ``iptables``.
@@ -130,11 +90,29 @@ def hold_nat(count: int, seed: int, *, keep: int = 5, kernel: str | None = None)
         for number in range(count):
             chance = Random(random.getrandbits(64))
             rules = fresh_ruleset(chance)
-            found = hold_case(bed, rules, Traffic(chance), _LONG, outcome, number=number, kernel=kernel)
+            found = hold_case(bed, rules, Traffic(chance), LENGTH, outcome, number=number, kernel=kernel)
             if found is not None and len(outcome.first) < keep:
                 outcome.first.append(found)
     outcome.seconds = time.process_time() - start
     return outcome
+
+
+def fresh_nat_cases(
+    count: int, seed: int, *, kernel: str | None = None
+) -> Iterator[tuple[NetfilterCase, list[Held]]]:
+    """
+    Ask the kernel of this machine with fresh NAT rulesets, as :func:`ask_case` does.
+
+    The router stands as long as this is asked for more.
+
+    :raises OSError: if it cannot be built.
+    """
+    random = Random(seed)
+    with closing(NatBed(f"bwn{os.getpid()}")) as bed:
+        for number in range(count):
+            chance = Random(random.getrandbits(64))
+            rules = fresh_ruleset(chance)
+            yield ask_case(bed, rules, Traffic(chance), LENGTH, f"nat/{seed}/{number}", kernel=kernel)
 
 
 class Source(Protocol):
@@ -163,65 +141,61 @@ def hold_case(
     :param length: how many.
     :param outcome: what is held is counted there.
     """
-    space = bed.load(rules)
-    oracle = _Follower()
-    stack = Stack(space, oracle=oracle, kernel=kernel or os.uname().release)
-    said: list[str] = []
+    case, held = ask_case(bed, rules, traffic, length, f"nat/{number}", kernel=kernel)
     outcome.cases += 1
+    outcome.checks += len(held)
+    outcome.draws += sum(each.draws for each in held)
+    outcome.translated += sum(map(_translated, case.sent, case.heard))
+    last = held[-1]
+    if last.agrees:
+        return None
+    outcome.disagreements += 1
+    said = tuple(f"{sent.into or 'own'}: {_words(sent.frame)}" for sent in case.sent)
+    return NatDisagreement(number, rules, said, last.kernel, (*last.model, *last.unknown))
+
+
+def ask_case(
+    bed: NatBed, rules: Ruleset, traffic: Source, length: int, name: str, *, kernel: str | None = None
+) -> tuple[NetfilterCase, list[Held]]:
+    """
+    Ask the kernel, and hold the model beside it, up to the first packet on which they do not agree.
+
+    :return: the case as it is recorded, and packet by packet how it was held.
+    """
+    release = os.uname().release
+    dumps = bed.load(rules)
+    holder = Holder(read_router(dumps)[0], kernel or release)
+    asked: list[Sent] = []
+    heard: list[Heard] = []
+    held: list[Held] = []
     for _ in range(length):
         leg, packet = traffic.next()
         if leg:
             packet = packet.with_macs(packet.ethernet.src, bed.macs[leg])
-        said.append(f"{leg or 'own'}: {_words(packet)}")
-        came = [(at, read) for at, frame in bed.send(leg, compose_frame(packet)) if (read := _read(frame))]
-        entries = bed.table.entries()
-        theirs = [f"{at}: {_words(read)}" for at, read in came]
-        theirs += [_entry(each.original, each.reply, each.status) for each in entries]
-        oracle.entries = {each.original: each for each in entries}
-        ours = _modelled(stack, leg, packet, oracle)
-        outcome.checks += 1
-        if sorted(theirs) != sorted(ours):
-            outcome.disagreements += 1
-            only = tuple(each for each in theirs if each not in ours)
-            return NatDisagreement(
-                number, rules, tuple(said), only, tuple(each for each in ours if each not in theirs)
-            )
-        outcome.translated += sum(
-            (read.source, read.destination) != (packet.source, packet.destination) for _, read in came
-        )
-        traffic.heard(came)
-    outcome.draws += oracle.draws
-    return None
+        sent = Sent(leg, compose_frame(packet))
+        before = bed.delivered()
+        out = tuple(bed.send(leg, sent.frame))
+        came = Heard(out, bed.delivered() - before, tuple(bed.table.entries()))
+        asked.append(sent)
+        heard.append(came)
+        held.append(holder.hold(sent, came))
+        if not held[-1].agrees:
+            break
+        traffic.heard([(at, read) for at, frame in out if (read := decoded(frame))])
+    return NetfilterCase(name, release, dumps, tuple(asked), tuple(heard)), held
 
 
-def _modelled(stack: Stack, leg: str, packet: Packet, oracle: _Follower) -> list[str]:
-    """What the model lets out, its entries, and what it does not know."""
-    try:
-        passage = stack.receive(leg, packet, 0) if leg else stack.send(packet, 0)
-    except UndecidedError as error:
-        return [str(error)]
-    told = [f"{each.device}: {_words(each.packet)}" for each in passage.transmissions]
-    told += [_entry(each.original, each.reply, each.status) for each in stack.conntrack.connections()]
-    return [*told, *passage.unknown, *oracle.wrong]
+def _translated(sent: Sent, heard: Heard) -> int:
+    """How many packets came out with other ends than the one that went in."""
+    packet = decoded(sent.frame)
+    out = (decoded(frame) for _, frame in heard.out)
+    return sum(
+        packet is not None
+        and each is not None
+        and (each.source, each.destination) != (packet.source, packet.destination)
+        for each in out
+    )
 
 
-def _read(frame: bytes) -> Packet | None:
-    read = decode_ethernet(frame, len(frame))
-    return None if isinstance(read, Refused) else read.packet
-
-
-def _words(packet: Packet) -> str:
-    """What NAT may change of a packet, and what tells it from others."""
-    text = f"{packet}"
-    icmp = packet.icmp
-    if icmp is not None:
-        text += f" id {icmp.id}"
-        if icmp.inner is not None:
-            inner = icmp.inner
-            number = "" if inner.icmp is None else f" id {inner.icmp.id}"
-            text += f" about {inner.source} > {inner.destination}{number}"
-    return text
-
-
-def _entry(original: Tuple, reply: Tuple, status: frozenset[str] | set[str]) -> str:
-    return f"entry {original} / {reply} {' '.join(sorted(status & _STATUS))}"
+def _words(frame: bytes) -> str:
+    return str(decoded(frame) or frame.hex())

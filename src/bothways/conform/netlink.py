@@ -11,6 +11,9 @@ import struct
 from collections.abc import Iterator
 from typing import Any, Final
 
+from bothways.facts.conntrack import Tuple
+from bothways.facts.packet import ICMP, ICMP6, TCP, UDP
+
 __all__ = ["Conntrack", "Events", "Log"]
 
 _NETFILTER: Final = 12
@@ -26,7 +29,7 @@ _STATES: Final = (
 )  # fmt: skip
 _STATUS: Final = (
     "EXPECTED", "SEEN_REPLY", "ASSURED", "CONFIRMED", "SRC_NAT", "DST_NAT", "SEQ_ADJUST", "SRC_NAT_DONE",
-    "DST_NAT_DONE", "DYING", "FIXED_TIMEOUT", "TEMPLATE", "UNTRACKED", "HELPER", "OFFLOAD", "HW_OFFLOAD",
+    "DST_NAT_DONE", "DYING", "FIXED_TIMEOUT", "TEMPLATE", "NAT_CLASH", "HELPER", "OFFLOAD", "HW_OFFLOAD",
 )  # fmt: skip
 _FLAGS: Final = (
     "WINDOW_SCALE", "SACK_PERM", "CLOSE_INIT", "BE_LIBERAL", "DATA_UNACKNOWLEDGED", "MAXACK_SET",
@@ -52,6 +55,20 @@ class Conntrack:
         )
         one = _nla(1 | _NESTED, _nla(1, ends[0]) + _nla(2, ends[1])) + _nla(2 | _NESTED, transport)
         self._send(_CT | _GET, _REQUEST, _nla(1 | _NESTED, one))
+        return self._answered()
+
+    def find(self, one: Tuple, zone: int = 0) -> dict[str, Any] | None:
+        """Return the entry that a tuple names in one of its directions, None if there is none."""
+        self._number += 1
+        six = one.src.version == 6  # noqa: PLR2004
+        ends = _nla(3 if six else 1, one.src.packed) + _nla(4 if six else 2, one.dst.packed)
+        body = _nla(1 | _NESTED, _nla(1 | _NESTED, ends) + _nla(2 | _NESTED, _transport(one)))
+        if zone:
+            body += _nla(18, struct.pack("!H", zone))
+        self._send(_CT | _GET, _REQUEST, body, socket.AF_INET6 if six else socket.AF_INET)
+        return self._answered()
+
+    def _answered(self) -> dict[str, Any] | None:
         answer = self._socket.recv(16384)
         length, kind = struct.unpack_from("=IH", answer)
         if kind == _ERROR:
@@ -66,8 +83,8 @@ class Conntrack:
         self._send(_CT | _DELETE, _REQUEST | _ACK, b"")
         self._socket.recv(8192)
 
-    def _send(self, kind: int, flags: int, body: bytes) -> None:
-        whole = struct.pack("!BBH", socket.AF_INET, 0, 0) + body
+    def _send(self, kind: int, flags: int, body: bytes, family: int = socket.AF_INET) -> None:
+        whole = struct.pack("!BBH", family, 0, 0) + body
         self._socket.send(struct.pack("=IHHII", 16 + len(whole), kind, flags, self._number, 0) + whole)
 
     def close(self) -> None:
@@ -96,20 +113,39 @@ class Events:
                 found.append("destroy" if kind & 255 == _DELETE else "new")
         return found
 
+    def read_any(self, first: int, count: int) -> list[str]:
+        """
+        Return ``new`` and ``destroy`` of connections that arrived, of any protocol.
+
+        :param first: the lowest of *count* ports or identifiers that are ours; what has none is ours too.
+        """
+        found = []
+        for kind, body in _messages(self._socket):
+            transport = _attributes(_attributes(_attributes(body)[1])[2])
+            numbers = [struct.unpack("!H", transport[each])[0] for each in _NUMBERS if each in transport]
+            if not numbers or any(first <= each < first + count for each in numbers):
+                found.append("destroy" if kind & 255 == _DELETE else "new")
+        return found
+
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
 
 
 class Log:
-    """Group 0 of NFLOG in the namespace in which this is made: the tracker's words, and rules' prefixes."""
+    """
+    Group 0 of NFLOG in the namespace in which this is made: the tracker's words, and rules' prefixes.
 
-    def __init__(self) -> None:
+    :param families: whose words.
+    """
+
+    def __init__(self, families: tuple[int, ...] = (socket.AF_INET,)) -> None:
         self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETFILTER)
         self.socket.setsockopt(socket.SOL_SOCKET, _RCVBUFFORCE, _BIG)
         self.socket.bind((0, 0))
         self._configure(0, _nla(1, b"\x04"))  # unbind whoever has IPv4, then bind it, then group 0
-        self._configure(socket.AF_INET, _nla(1, b"\x03"))
+        for family in families:
+            self._configure(family, _nla(1, b"\x03"))
         self._configure(socket.AF_INET, _nla(1, b"\x01"))
         self._configure(socket.AF_INET, _nla(2, struct.pack("!IBB", 0, 1, 0)))  # no octets of the packet
         self._configure(socket.AF_INET, _nla(5, struct.pack("!I", 1)))  # every packet at once
@@ -167,15 +203,40 @@ def _attributes(octets: bytes) -> dict[int, bytes]:
     return found
 
 
+def _transport(one: Tuple) -> bytes:
+    """What a tuple has behind the addresses (CTA_PROTO_*)."""
+    octets = _nla(1, bytes((one.protocol,)))
+    if one.protocol in {TCP, UDP, _UDPLITE}:
+        return octets + _nla(2, struct.pack("!H", one.sport)) + _nla(3, struct.pack("!H", one.dport))
+    if one.icmp_type is not None:
+        first = _ICMP_NUMBERS[one.protocol]
+        octets += _nla(first, struct.pack("!H", one.sport))
+        octets += _nla(first + 1, bytes((one.icmp_type,))) + _nla(first + 2, bytes((one.icmp_code or 0,)))
+    return octets
+
+
+_UDPLITE: Final = 136
+#: CTA_PROTO_ICMP_ID and CTA_PROTO_ICMPV6_ID; type and code follow.
+_ICMP_NUMBERS: Final = {ICMP: 4, ICMP6: 7}
+#: Attributes that hold a port or an identifier.
+_NUMBERS: Final = (2, 3, 4, 7)
+
+
 def _bits(names: tuple[str, ...], value: int) -> list[str]:
     return [name for bit, name in enumerate(names) if value >> bit & 1]
+
+
+#: CTA_IP_V4_SRC and CTA_IP_V6_SRC.
+_SOURCES: Final = (1, 3)
 
 
 def _entry(said: dict[int, bytes]) -> dict[str, Any]:
     found: dict[str, Any] = {
         "status": _bits(_STATUS, int.from_bytes(said[3])),
         "timeout": int.from_bytes(said[7]) if 7 in said else None,  # noqa: PLR2004 - CTA_TIMEOUT
-        "source": _attributes(_attributes(said[1])[1])[1],
+        "source": next(
+            octets for kind, octets in _attributes(_attributes(said[1])[1]).items() if kind in _SOURCES
+        ),
     }
     if 4 in said:  # noqa: PLR2004 - CTA_PROTOINFO
         tcp = _attributes(_attributes(said[4])[1])

@@ -10,6 +10,7 @@ from typing import Final
 
 from bothways.conform.comparison import compare
 from bothways.conform.conformance import Conformance, Disagreement
+from bothways.conform.mixed_router import MixedRouter
 from bothways.conform.recording import Case, Result
 from bothways.conform.router import ModelRouter
 from bothways.model.linux.conntrack.settings import TICKS
@@ -26,7 +27,8 @@ def hold(case: Case, *, kernel: str | None = None, ticks: int = TICKS) -> tuple[
 
     :return: how many segments were compared, and the disagreement that ended it.
     """
-    router = ModelRouter(case, kernel=kernel, ticks=ticks)
+    router: ModelRouter | MixedRouter
+    router = (MixedRouter if case.mixed else ModelRouter)(case, kernel=kernel, ticks=ticks)
     told: list[Result] = []
     for index, (segment, result) in enumerate(zip(case.segments, case.results, strict=True)):
         ours = router.receive(segment)
@@ -69,6 +71,7 @@ def _hold_all(
         checked, disagreement = hold(case, kernel=kernel, ticks=ticks)
         outcome.cases += 1
         outcome.checks += checked
+        outcome.kinds[case.kind] += 1
         if disagreement is not None:
             outcome.disagreements += 1
             outcome.fields[disagreement.difference.field] += 1

@@ -25,7 +25,7 @@ from bothways.model.linux.conntrack.table import ConntrackTable
 from bothways.model.linux.hook import Hook
 from bothways.model.linux.nat import NatTarget, translate
 
-__all__ = ["ModelRouter"]
+__all__ = ["ModelRouter", "letters", "reset_of"]
 
 _SECOND: Final = 1_000_000_000
 _WORD: Final = 1 << 32
@@ -86,13 +86,13 @@ class ModelRouter:
                 told["src"], told["dst"] = _shown(one.ip.src), _shown(one.ip.dst)
             return tracking.log
         told["delivery"] = "local"
-        answer = _reset(one)
+        answer = reset_of(one)
         if answer is None or answer.tcp is None or answer.ip is None:
             return tracking.log
         told["answered"] = {
             "src": _shown(answer.ip.src),
             "dst": _shown(answer.ip.dst),
-            "flags": _letters(answer.tcp.flags),
+            "flags": letters(answer.tcp.flags),
             "seq": answer.tcp.seq,
             "ack": answer.tcp.ack,
         }
@@ -149,7 +149,7 @@ def _no_rule(one: Packet) -> None:
 _RULES: Final = {Hook.PREROUTING: _dnat, Hook.INPUT: _no_rule, Hook.POSTROUTING: _snat}
 
 
-def _reset(one: Packet) -> Packet | None:
+def reset_of(one: Packet) -> Packet | None:
     """The RST of a stack without a socket, RFC 9293 section 3.10.7.1; RST and damage are not answered."""
     ip, tcp = one.ip, one.tcp
     if ip is None or tcp is None or tcp.checksum_ok is False or tcp.header_ok is False:
@@ -177,7 +177,8 @@ _RST, _RST_ACK = Flag.RST, Flag.RST | Flag.ACK
 
 
 @cache
-def _letters(flags: Flag) -> str:
+def letters(flags: Flag) -> str:
+    """The flags as a recording writes them."""
     return "".join(letter for letter, flag in LETTERS.items() if flags & flag)
 
 

@@ -18,7 +18,7 @@ from typing import Final
 
 from bothways.conform.segment import FLOATING, A, B
 
-__all__ = ["MACS", "Site", "inside"]
+__all__ = ["MACS", "Site", "inside", "run", "write_sysctl"]
 
 _CLONE_NEWNET: Final = 0x40000000
 #: Of A and of the router before it, of the router before B and of B.
@@ -86,12 +86,12 @@ class Site:
 
     def _build(self, *, nat: bool) -> None:
         for each in (self.a, self.m, self.b):
-            _run("ip", "netns", "add", each)
+            run("ip", "netns", "add", each)
             for scope in ("all", "default"):
-                _set(each, f"net/ipv6/conf/{scope}/disable_ipv6", 1)
+                write_sysctl(each, f"net/ipv6/conf/{scope}/disable_ipv6", 1)
         for end, near, far in ((self.a, "a", "m1"), (self.b, "b", "m2")):
             wire = ("e0", "netns", end, "address", MACS[near].hex(":"), "type", "veth")
-            _run(
+            run(
                 "ip",
                 "link",
                 "add",
@@ -105,26 +105,26 @@ class Site:
                 MACS[far].hex(":"),
             )
         for where, device in ((self.a, "e0"), (self.b, "e0"), (self.m, "m1"), (self.m, "m2"), (self.m, "lo")):
-            _run("ip", "-n", where, "link", "set", device, "up")
+            run("ip", "-n", where, "link", "set", device, "up")
         for device, address, peer, mac in (("m1", "10.9.1.1", A, "a"), ("m2", "10.9.2.1", B, "b")):
-            _run("ip", "-n", self.m, "addr", "add", f"{address}/24", "dev", device)
+            run("ip", "-n", self.m, "addr", "add", f"{address}/24", "dev", device)
             neighbour = (str(peer), "lladdr", MACS[mac].hex(":"), "dev", device, "nud", "permanent")
-            _run("ip", "-n", self.m, "neigh", "add", *neighbour)
+            run("ip", "-n", self.m, "neigh", "add", *neighbour)
         if nat:
-            _run("ip", "-n", self.m, "addr", "add", f"{FLOATING}/32", "dev", "m1")
-        _run("ip", "netns", "exec", self.m, "nft", "-f", "-", text=_RULES + (_NAT if nat else ""))
+            run("ip", "-n", self.m, "addr", "add", f"{FLOATING}/32", "dev", "m1")
+        run("ip", "netns", "exec", self.m, "nft", "-f", "-", text=_RULES + (_NAT if nat else ""))
         for path, value in _ROUTER:
-            _set(self.m, path, value)
+            write_sysctl(self.m, path, value)
 
     def set(self, name: str, value: int) -> None:
         """Set a sysctl of the router's tracker, by its name without ``net.netfilter.``."""
-        _set(self.m, f"net/netfilter/{name}", value)
+        write_sysctl(self.m, f"net/netfilter/{name}", value)
 
     def close(self) -> None:
         """Remove the namespaces, and with them all that is in them."""
         for each in (self.a, self.m, self.b):
             with suppress(OSError):
-                _run("ip", "netns", "del", each)
+                run("ip", "netns", "del", each)
 
 
 @contextmanager
@@ -145,12 +145,18 @@ def inside(name: str) -> Iterator[None]:
         os.close(home)
 
 
-def _set(where: str, path: str, value: int) -> None:
+def write_sysctl(where: str, path: str, value: int) -> None:
+    """Write a sysctl of a namespace, by its path below ``/proc/sys``."""
     with inside(where):
         Path("/proc/sys", path).write_text(f"{value}\n")
 
 
-def _run(*words: str, text: str | None = None) -> None:
+def run(*words: str, text: str | None = None) -> None:
+    """
+    Run a program, with *text* on its standard input.
+
+    :raises OSError: with the first line of what it complains.
+    """
     environment = {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"}
     done = subprocess.run(words, input=text, text=True, capture_output=True, check=False, env=environment)
     if done.returncode:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -12,20 +13,30 @@ __all__ = ["SCHEMA", "conformance_json", "conformance_text"]
 
 SCHEMA: Final = "bothways/conformance/1"
 _COLUMN: Final = 52
+_IPV6: Final = 6
 
 
 def conformance_json(outcome: Conformance) -> dict[str, object]:
     """Return the outcome; its form is ``docs/reference/conformance.schema.json``."""
-    return {
+    nat = outcome.nat
+    told: dict[str, object] = {
         "schema": SCHEMA,
         "subject": outcome.subject,
-        "cases": outcome.cases,
-        "checks": outcome.checks,
-        "disagreements": outcome.disagreements,
+        "cases": outcome.cases + (0 if nat is None else nat.cases),
+        "checks": outcome.checks + (0 if nat is None else nat.checks),
+        "disagreements": outcome.disagreements + (0 if nat is None else nat.disagreements),
         "seconds": round(outcome.seconds, 3),
-        "fields": dict(sorted(outcome.fields.items())),
+        "fields": dict(sorted((outcome.fields + (Counter() if nat is None else nat.fields)).items())),
         "first": [_disagreement(each) for each in outcome.first],
     }
+    classes = {"class": dict(sorted(outcome.kinds.items()))} if outcome.kinds else {}
+    if nat is None or not nat.cases:
+        return told | ({"reach": classes} if classes else {})
+    from bothways.conform.netfilter_words import netfilter_json  # noqa: PLC0415 (NAT alone needs it)
+
+    ours = netfilter_json(nat)
+    told["first"] = [*map(_disagreement, outcome.first), *ours["first"]]
+    return told | {name: ours[name] for name in ("unknown", "reasons")} | {"reach": ours["reach"] | classes}
 
 
 def _disagreement(each: Disagreement) -> dict[str, object]:
@@ -34,6 +45,7 @@ def _disagreement(each: Disagreement) -> dict[str, object]:
         "id": each.case.name,
         "class": each.case.kind,
         "nat": each.case.nat,
+        "family": each.case.family,
         "sysctl": dict(each.case.sysctls),
         "segment": each.index,
         "field": each.difference.field,
@@ -45,17 +57,37 @@ def _disagreement(each: Disagreement) -> dict[str, object]:
     }
 
 
-def conformance_text(outcome: Conformance) -> str:
-    """Return the outcome for people: the numbers, then the first disagreements side by side."""
+def conformance_text(outcome: Conformance, *, classes: bool = False) -> str:
+    """
+    Return the outcome for people: the numbers, then the first disagreements side by side.
+
+    :param classes: tell how many sequences of which class there were.
+    """
     rate = f", {outcome.checks / outcome.seconds:,.0f} a second" if outcome.seconds else ""
     where = f" ({_fields(outcome.fields)})" if outcome.fields else ""
     held = f"{outcome.subject}: {outcome.cases:,} sequences, {outcome.checks:,} segments{rate}"
-    lines = [f"{held}\n{outcome.disagreements:,} disagreements{where}"]
+    lines = [
+        f"{held}\n{outcome.disagreements:,} disagreements{where}{_classes(outcome.kinds) if classes else ''}"
+    ]
+    if outcome.nat is not None and outcome.nat.cases:
+        from bothways.conform.netfilter_words import netfilter_text  # noqa: PLC0415 (NAT alone needs it)
+
+        lines.append(netfilter_text(outcome.nat, subject="NAT").rstrip("\n"))
     lines += [_side_by_side(each) for each in outcome.first]
     left = outcome.disagreements - len(outcome.first)
     if outcome.first and left > 0:
         lines.append(f"{left:,} more disagree")
     return "\n\n".join(lines) + "\n"
+
+
+def _classes(kinds: Mapping[str, int]) -> str:
+    """How many sequences of which class, the most frequent first."""
+    most = sorted(kinds.items(), key=lambda each: (-each[1], each[0]))[:_MOST_CLASSES]
+    rest = "" if len(most) == len(kinds) else f" and {len(kinds) - len(most)} more"
+    return f"\nclasses ({len(kinds)}): " + ", ".join(f"{name} {count:,}" for name, count in most) + rest
+
+
+_MOST_CLASSES: Final = 20
 
 
 def _fields(fields: Mapping[str, int]) -> str:
@@ -66,8 +98,9 @@ def _side_by_side(each: Disagreement) -> str:
     case, difference = each.case, each.difference
     settings = ", ".join(f"{name}={value}" for name, value in case.sysctls)
     what = f"kernel {_word(difference.kernel)}, model {_word(difference.model)}"
+    over = f"{', NAT' * case.nat}{', IPv6' * (case.family == _IPV6)}"
     lines = [
-        f"{case.name} ({case.kind}{', NAT' if case.nat else ''}{'; ' if settings else ''}{settings})",
+        f"{case.name} ({case.kind}{over}{'; ' if settings else ''}{settings})",
         f"  segment {each.index}: {difference.field}: {what}",
         f"{'':41} {'kernel':{_COLUMN}} model",
     ]
@@ -83,10 +116,24 @@ def _side_by_side(each: Disagreement) -> str:
 
 
 def _sent(segment: Segment) -> str:
-    """``A PA 1000:1010 ack 5 win 9``."""
+    """``A PA 1000:1010 ack 5 win 9``, or for other protocols what the segment holds."""
+    if "seq" not in segment:
+        proto = segment.get("proto", "tcp")
+        return f"{segment['dir']} {proto if isinstance(proto, str) else f'protocol {proto}'}{_rest(segment)}"
     seq = f"{segment['seq']}" + (f"+{segment['len']}" if segment["len"] else "")
     ack = f" ack {segment['ack']}" if "A" in segment["flags"] else ""
-    return f"{segment['dir']} {segment['flags'] or 'none'} {seq}{ack} win {segment['win']}"
+    more = _rest({key: value for key, value in segment.items() if key not in _NUMBERS})
+    return f"{segment['dir']} {segment['flags'] or 'none'} {seq}{ack} win {segment['win']}{more}"
+
+
+def _rest(segment: Segment) -> str:
+    told = " ".join(f"{key} {value}" for key, value in segment.items() if key not in _SAID)
+    about = segment.get("quote")
+    return f" {told}" * bool(told) + (f" about ({_sent(about)})" if about else "")
+
+
+_NUMBERS: Final = frozenset({"flags", "seq", "ack", "win", "len", "opts"})
+_SAID: Final = frozenset({"dir", "proto", "quote"})
 
 
 def _columns(result: Result) -> list[str]:

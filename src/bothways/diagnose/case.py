@@ -14,6 +14,7 @@ from bothways.diagnose.symptom import Story
 from bothways.facts.diagnosis import Fate
 from bothways.facts.prediction import Prediction, Walk
 from bothways.facts.question import Question
+from bothways.model.linux.bypass import CELL
 from bothways.model.world import Observed
 
 __all__ = ["Case"]
@@ -57,6 +58,13 @@ class Case:
         undecided = {c.key for c in first.choices if c.recorded is None}
         same = [w for w in walks if w.fate is self.story.fate and _agrees(w, undecided)]
         return same[0] if same else first
+
+    @property
+    def bypassed(self) -> tuple[str, ...]:
+        """What goes round the model where the connection passes: no verdict may rest on that part."""
+        visits = () if self.hop is None else self.hop.visits
+        inside = (s.reason for visit in visits for s in visit.steps if s.cell.startswith(CELL))
+        return tuple(dict.fromkeys((*self.walk.bypassed, *inside)))
 
     @property
     def undecided(self) -> bool:

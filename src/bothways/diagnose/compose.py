@@ -68,7 +68,7 @@ def diagnose(bundle: Bundle, question: Question | None = None, *, remedies: bool
     case, others = gather(bundle, question)
     if case is None:
         return _nothing(bundle)
-    asked = () if case.undecided else EXPLAIN
+    asked = () if case.undecided or case.bypassed else EXPLAIN
     explanation = next((e for e in (explain(case) for explain in asked) if e is not None), None)
     findings = tuple(f for f in (find(case) for find in FIND) if f is not None)
     status = _status(case, explanation)

@@ -8,14 +8,19 @@ hop alone: the reply passes it, and the packet that drew the RST is forwarded.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
-from bothways.diagnose.bypass import Bypass, FlowAt
+from bothways.diagnose.bypass import Bypass, FlowAt, trunk
 from bothways.diagnose.case import Case
-from bothways.diagnose.flip import Flip, without_address, without_flow
+from bothways.diagnose.flip import Flip, without_address, without_flow, without_nft_rules
 from bothways.diagnose.mechanism import Mechanism
 from bothways.diagnose.owners import NetnsOwner
 from bothways.facts.diagnosis import Culprit, Fate
+from bothways.facts.span import Span
+from bothways.facts.step import Did, Step
+from bothways.facts.trajectory import Way
+from bothways.model.linux.nftables import FUNCTION
 from bothways.model.world import Observed, Replay, walk
 
 __all__ = ["culprits_of"]
@@ -29,13 +34,60 @@ def culprits_of(case: Case, mechanism: Mechanism, bypass: Bypass) -> tuple[Culpr
         flip = without_flow(case.bundle.snapshot, at.host, at.bridge, at.flow)
         if not walked or _lives(case, flip):
             found.append(_flow_culprit(case, at))
+    if walked:
+        found.extend(_native_culprits(case, list(_native_steps(case, mechanism))))
     for owner in case.owners.namespaces:
         if (owner.netns.host, owner.netns.name) != (mechanism.host, mechanism.netns):
             continue
+        if not walked:  # it cannot be tried; without the only owner that is known, nothing would answer
+            found.extend(_owner_culprits(case, owner, mechanism) if case.owners.two else ())
+            continue
         flip = without_address(case.bundle.snapshot, owner.netns, owner.device, case.owners.address)
-        if not walked or _lives(case, flip, dropped=owner):
+        if _lives(case, flip, dropped=owner):
             found.extend(_owner_culprits(case, owner, mechanism))
     return tuple(found)
+
+
+def _native_steps(case: Case, mechanism: Mechanism) -> Iterator[Step]:
+    """Where native nft rules changed the reply on its way round the namespace; each rule once."""
+    seen: set[Span] = set()
+    for journey in case.walk.journeys:
+        if journey.way is not Way.REPLY or journey.name != "SYN/ACK":
+            continue
+        for step in trunk(journey):
+            here = (step.place.host, step.place.netns) == (mechanism.host, mechanism.netns)
+            if (
+                step.function == FUNCTION
+                and step.did is Did.CHANGED
+                and not here
+                and seen.isdisjoint(step.evidence)
+            ):
+                seen.update(step.evidence)
+                yield step
+
+
+def _native_culprits(case: Case, steps: list[Step]) -> Iterator[Culprit]:
+    """The rules without which the connection lives; if none of them alone, all of one namespace together."""
+    alone = [
+        (step, span)
+        for step in steps
+        for span in step.evidence
+        if _lives(case, without_nft_rules(case.bundle.snapshot, step.place.host, step.place.netns, [span]))
+    ]
+    for step, span in alone:
+        yield _native_culprit(case, step, span)
+    places = {} if alone else {(step.place.host, step.place.netns): None for step in steps}
+    for host, netns in places:
+        mine = [s for s in steps if (s.place.host, s.place.netns) == (host, netns)]
+        spans = [span for step in mine for span in step.evidence]
+        if len(spans) > 1 and _lives(case, without_nft_rules(case.bundle.snapshot, host, netns, spans)):
+            others = " (only together with the other nft rules named here)"
+            yield from (_native_culprit(case, step, span, others) for step in mine for span in step.evidence)
+
+
+def _native_culprit(case: Case, step: Step, span: Span, note: str = "") -> Culprit:
+    netns = "" if step.place.netns == "root" else f"{step.place.netns} "
+    return Culprit("nft", step.place.host, f"{netns}{step.cell}{note}", span.text.strip(), case.ages.of(span))
 
 
 def _lives(case: Case, flip: Flip, dropped: NetnsOwner | None = None) -> bool:

@@ -7,18 +7,26 @@ that exist only because of the fact (the MAC of a removed station) go with it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 
 from bothways.facts.address import IPAddress, Mac
 from bothways.facts.device import Device
 from bothways.facts.dump import Dump
 from bothways.facts.iptables import AddressRange, Chain, Rule, Table
+from bothways.facts.nft import NftChain
 from bothways.facts.openflow import Bridge, Flow
 from bothways.facts.snapshot import Host, Netns, Snapshot
 from bothways.facts.span import Span
 
-__all__ = ["Flip", "forget_neighbour", "nat_rules_for", "without_address", "without_flow"]
+__all__ = [
+    "Flip",
+    "forget_neighbour",
+    "nat_rules_for",
+    "without_address",
+    "without_flow",
+    "without_nft_rules",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +47,21 @@ def without_flow(snapshot: Snapshot, host: str, bridge: str, flow: Flow) -> Flip
         return replace(old, flows=replace(old.flows, rows=rows))
 
     return Flip(_edit_bridge(snapshot, host, bridge, drop), (flow.span,))
+
+
+def without_nft_rules(snapshot: Snapshot, host: str, netns: str, spans: Collection[Span]) -> Flip:
+    """The snapshot without some rules of native nft tables."""
+
+    def kept(chain: NftChain) -> NftChain:
+        return replace(chain, rules=tuple(rule for rule in chain.rules if rule.span not in spans))
+
+    def drop(old: Netns) -> Netns:
+        if old.nft is None:
+            return old
+        rows = tuple(replace(t, chains={n: kept(c) for n, c in t.chains.items()}) for t in old.nft)
+        return replace(old, nft=replace(old.nft, rows=rows))
+
+    return Flip(_edit_netns(snapshot, host, netns, drop), tuple(spans))
 
 
 def without_address(snapshot: Snapshot, netns: Netns, device: Device, address: IPAddress) -> Flip:

@@ -51,7 +51,7 @@ def wanted(
         texts.append(_undecided(case) if left_open is None or case.fate is not Fate.WORKS else left_open)
         commands.extend(_more(case))
     if explanation is None:
-        texts.extend(case.walk.unknown)
+        texts.extend((*case.bypassed, *case.walk.unknown))
     for text, command in _partial_views(case.bundle.snapshot, str(case.question.destination)):
         texts.append(text)
         commands.append(command)

@@ -86,11 +86,16 @@ class RouteEdit:
 
 @dataclass(frozen=True, slots=True)
 class RoutingRuleEdit:
-    """``ip rule``. *numbered*: the command gave a priority; else the kernel chooses one before the last."""
+    """
+    ``ip rule``. *numbered*: the command gave a priority; else the kernel chooses one before the last.
+
+    *version*: of IP; each has rules of its own.
+    """
 
     act: Act
     rule: RoutingRule
     numbered: bool = True
+    version: int = 4
 
 
 @dataclass(frozen=True, slots=True)

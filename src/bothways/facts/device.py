@@ -8,18 +8,24 @@ from dataclasses import dataclass, field
 from bothways.facts.address import IPAddress, Mac
 from bothways.facts.span import Span
 
-__all__ = ["Device", "FdbEntry", "InterfaceAddress", "Neighbour"]
+__all__ = ["Device", "FdbEntry", "InterfaceAddress", "Neighbour", "PortVlan"]
 
 
 @dataclass(frozen=True, slots=True)
 class InterfaceAddress:
-    """One address of a device. *peer* is set for point-to-point addresses."""
+    """
+    One address of a device. *peer* is set for point-to-point addresses.
+
+    :param flags: ``secondary``, ``tentative``, ``dadfailed``, ``deprecated``, ``temporary`` … as the dump
+        says.
+    """
 
     address: IPAddress
     prefix: int
     span: Span
     scope: str = "global"
     peer: IPAddress | None = None
+    flags: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +61,7 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """One ARP or ND entry. *mac* is None for FAILED and INCOMPLETE ones."""
+    """One ARP or ND entry. *mac* is None for FAILED and INCOMPLETE ones and for proxies (state ``PROXY``)."""
 
     address: IPAddress
     device: str
@@ -71,7 +77,12 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True)
 class FdbEntry:
-    """One row of ``bridge fdb``. *dst* is the remote VTEP of a VXLAN entry."""
+    """
+    One row of ``bridge fdb``. *dst* is the remote VTEP of a VXLAN entry.
+
+    :param vni: VNI that the frame is sent with, None for the device's own; *via* the device that it leaves
+        by.
+    """
 
     mac: Mac
     device: str
@@ -81,3 +92,23 @@ class FdbEntry:
     dst: IPAddress | None = None
     state: str = ""
     flags: frozenset[str] = frozenset()
+    vni: int | None = None
+    via: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PortVlan:
+    """
+    VLANs that one port of a bridge, or the bridge itself, takes part in: one row of ``bridge vlan``.
+
+    :param first: VLAN; *last* is another one for a range.
+    :param pvid: True if frames without a tag belong to it.
+    :param untagged: True if its frames leave the port without a tag.
+    """
+
+    device: str
+    first: int
+    last: int
+    span: Span
+    pvid: bool = False
+    untagged: bool = False

@@ -21,6 +21,8 @@ __all__ = [
     "ETH_IP6",
     "ICMP",
     "ICMP6",
+    "NEIGHBOUR_ADVERTISEMENT",
+    "NEIGHBOUR_SOLICITATION",
     "NO_FLAGS",
     "TCP",
     "UDP",
@@ -46,6 +48,8 @@ ICMP: Final = 1
 TCP: Final = 6
 UDP: Final = 17
 ICMP6: Final = 58
+NEIGHBOUR_SOLICITATION: Final = 135
+NEIGHBOUR_ADVERTISEMENT: Final = 136
 
 
 class Flag(IntFlag):
@@ -168,22 +172,46 @@ class Tcp:
 
 @dataclass(frozen=True, slots=True)
 class Udp:
-    """UDP header; *length* is the payload in bytes."""
+    """
+    UDP header; *length* is the payload in bytes.
+
+    *checksum_ok* is True also where there is none (zero); None = not known. *header_ok* is False if its
+    length field is below 8 or past its end, or if the header is cut (then *length* is None); None = not
+    known. Both say how much the evidence shows: two packets are the same without them.
+    """
 
     sport: int
     dport: int
     length: int | None = None
+    checksum_ok: bool | None = field(default=None, compare=False)
+    header_ok: bool | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Icmp:
-    """ICMP or ICMPv6; *inner* is the packet that an error quotes."""
+    """
+    ICMP or ICMPv6; *inner* is the packet that an error quotes.
+
+    :param mtu: what fits, where the error is *fragmentation needed* or *packet too big*.
+    :param gateway: the better way that a redirect names.
+    :param target: whom neighbour discovery asks or tells of, RFC 4861; *source_link* and *target_link* are
+        the MACs that its options name.
+    :param checksum_ok: None = not known.
+
+    None from *mtu* on counts when two packets are compared: a text may leave them out.
+    """
 
     type: int
     code: int
     id: int | None = None
     seq: int | None = None
     inner: Packet | None = None
+    mtu: int | None = field(default=None, compare=False)
+    gateway: IPAddress | None = field(default=None, compare=False)
+    target: IPAddress | None = field(default=None, compare=False)
+    source_link: Mac | None = field(default=None, compare=False)
+    target_link: Mac | None = field(default=None, compare=False)
+    checksum_ok: bool | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +303,8 @@ class Packet:
             return f"{ends} Flags [{flags_text(self.tcp.flags)}]{_numbers(self.tcp)}"
         if self.udp is not None:
             return f"{ends} UDP"
+        if self.icmp is not None and self.icmp.target is not None:
+            return f"{ends} {_discovery(self.icmp)}"
         if self.icmp is not None:
             return f"{ends} ICMP type {self.icmp.type} code {self.icmp.code}"
         return f"{ends} protocol {self.ip.protocol}"
@@ -285,6 +315,13 @@ def _with_port(tcp: Tcp, port: int, *, sending: bool) -> Tcp:
     if port == (tcp.sport if sending else tcp.dport):
         return tcp
     return replace(tcp, sport=port) if sending else replace(tcp, dport=port)
+
+
+def _discovery(icmp: Icmp) -> str:
+    """Neighbour discovery in tcpdump's words."""
+    if icmp.type == NEIGHBOUR_SOLICITATION:
+        return f"ICMP6, neighbor solicitation, who has {icmp.target}"
+    return f"ICMP6, neighbor advertisement, tgt is {icmp.target}"
 
 
 def _dotted(end: Endpoint | None) -> str:

@@ -76,6 +76,7 @@ class Walk:
     One outcome: the choices that lead to it, every packet's journey, and the fate.
 
     :param crossings: every packet at every device, in the order in which the walk moved them.
+    :param bypassed: what of *unknown* goes round the model (tc, XDP, IPVS …) on the way that was walked.
     """
 
     choices: tuple[Choice, ...]
@@ -85,6 +86,7 @@ class Walk:
     assumptions: tuple[Assumption, ...] = ()
     unknown: tuple[str, ...] = ()
     crossings: tuple[Crossing, ...] = ()
+    bypassed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

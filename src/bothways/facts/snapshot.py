@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from bothways.facts.address import IPAddress, Mac
+from bothways.facts.bypass import Bypass
 from bothways.facts.conntrack import ConntrackCounters, ConntrackEvent, Entry, InvalidLog
 from bothways.facts.counter import Counter
-from bothways.facts.device import Device, FdbEntry, InterfaceAddress, Neighbour
+from bothways.facts.device import Device, FdbEntry, InterfaceAddress, Neighbour, PortVlan
 from bothways.facts.dump import Dump
+from bothways.facts.ipset import IpSet
 from bothways.facts.iptables import Table
 from bothways.facts.nft import NftTable
 from bothways.facts.openflow import Switch
@@ -47,6 +49,11 @@ class Netns:
     :param unmodelled_nft: native nft tables that bothways cannot evaluate yet, as spans.
     :param nft: native nft tables of the families ``ip``, ``ip6`` and ``inet``, in the order of the file.
     :param counters: what the stack counts (``nstat``).
+    :param vlans: VLANs of bridge ports (``bridge vlan``).
+    :param tc: queues and filters of ``tc``; *bpf* programs of ``bpftool net``; *ipvs* services; *xfrm* IPsec
+        policies; *handlers* those of ``/proc/net/ptype``; *hooks* those of ``nft list hooks``.
+    :param ipsets: sets of ``ipset save`` or ``ipset list``.
+    :param rules6: policy rules of IPv6 (``ip -6 rule``); *rules* are those of IPv4.
     """
 
     host: str
@@ -68,6 +75,15 @@ class Netns:
     unmodelled_nft: Dump[Span] | None = None
     nft: Dump[NftTable] | None = None
     counters: Dump[Counter] | None = None
+    rules6: Dump[RoutingRule] | None = None
+    vlans: Dump[PortVlan] | None = None
+    tc: Dump[Bypass] | None = None
+    bpf: Dump[Bypass] | None = None
+    ipvs: Dump[Bypass] | None = None
+    xfrm: Dump[Bypass] | None = None
+    handlers: Dump[Bypass] | None = None
+    hooks: Dump[Bypass] | None = None
+    ipsets: Dump[IpSet] | None = None
 
     @property
     def label(self) -> str:

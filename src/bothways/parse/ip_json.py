@@ -7,6 +7,7 @@ Member names as iproute2 prints them (``ip/ipaddress.c``, ``ip/iproute.c``, ``ip
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from ipaddress import IPv6Address
@@ -16,21 +17,34 @@ from bothways.facts.address import UNKNOWN_MAC, IPAddress, IPNetwork, address, n
 from bothways.facts.device import Device, InterfaceAddress, Neighbour
 from bothways.facts.parsed import Parsed
 from bothways.facts.route import NextHop, Route, RoutingRule
+from bothways.parse.ip_words import code_point, protocol_number, type_of_service
 from bothways.parse.json_objects import Document, Record, read_objects, take
 from bothways.parse.reading import Reading, quoted
 
-__all__ = ["has_carrier", "parse_addr", "parse_neigh", "parse_route", "parse_rule", "resolve_links"]
+__all__ = [
+    "ADDRESS_FLAGS",
+    "has_carrier",
+    "parse_addr",
+    "parse_neigh",
+    "parse_route",
+    "parse_rule",
+    "resolve_links",
+]
 
+#: What an address may be, as iproute2 names the bits of ``IFA_FLAGS``.
+ADDRESS_FLAGS: Final = frozenset(
+    "secondary temporary tentative dadfailed deprecated optimistic nodad home mngtmpaddr noprefixroute "  # noqa: SIM905 (a word list reads better as words)
+    "autojoin".split()
+)
 _ANY4: Final = network("0.0.0.0/0")
 _ANY6: Final = network("::/0")
 
 #: Members of a route that change which packets it takes or what it does to them.
-_ROUTE_UNMODELLED: Final = ("tos", "from", "encap", "tos-mask")
+_ROUTE_UNMODELLED: Final = ("encap", "tos-mask", "realms")
 #: Members of a policy rule that are selectors or suppressors without a field of their own.
 _RULE_UNMODELLED: Final = (
-    "uid_start", "uid_end", "ipproto", "sport", "sport_start", "sport_end", "sport_mask", "dport",
-    "dport_start", "dport_end", "dport_mask", "l3mdev", "suppress_prefixlen", "suppress_ifgroup",
-    "tun_id", "dscp", "dscp_mask", "flowlabel", "flow_from", "flow_to", "flows", "nat_gateway", "masquerade",
+    "sport_mask", "dport_mask", "suppress_ifgroup", "tun_id", "dscp_mask", "flowlabel", "nat_gateway",
+    "masquerade",
 )  # fmt: skip
 
 
@@ -70,6 +84,9 @@ def _device(record: Record, document: Document, reading: Reading[Device]) -> Dev
     for key in ("info_slave_kind", "info_slave_data"):
         if linkinfo.has(key):
             info[key] = linkinfo.members[key]
+    programs = _programs(record)
+    if programs:
+        info["xdp"] = programs
     return Device(
         name=name,
         index=index,
@@ -87,6 +104,15 @@ def _device(record: Record, document: Document, reading: Reading[Device]) -> Dev
         flags=flags,
         info=info,
     )
+
+
+def _programs(record: Record) -> str:
+    """Programs that hang at a device before everything else (``"xdp": {"mode": 2, "prog": {"id": 5}}``)."""
+    xdp = record.members.get("xdp")
+    if not isinstance(xdp, dict) or not xdp.get("mode", 1):
+        return ""
+    ids = re.findall(r"'id': (\d+)", str(xdp))
+    return ", ".join(f"id {number}" for number in dict.fromkeys(ids)) or "without a number"
 
 
 def has_carrier(flags: frozenset[str], operstate: str | None) -> bool:
@@ -116,6 +142,7 @@ def _addresses(record: Record, document: Document, reading: Reading[Device]) -> 
                 span=row.span,
                 scope=row.text("scope") or "global",
                 peer=None if peer == local else peer,
+                flags=frozenset(flag for flag in ADDRESS_FLAGS if row.members.get(flag) is True),
             )
         except ValueError as error:
             reading.refuse(row.span, error)
@@ -159,6 +186,9 @@ def _route(record: Record, reading: Reading[Route]) -> Route:
         flags=frozenset(record.words("flags")),
         mtu=next((mtu for row in metrics if (mtu := row.number("mtu")) is not None), record.number("mtu")),
         unmodelled=unmodelled,
+        tos=type_of_service(record.text("tos")),
+        source=_selector(record, "from"),
+        preference=record.text("pref") or "",
     )
 
 
@@ -178,7 +208,8 @@ def _hops(record: Record) -> Iterable[NextHop]:
         gateway = row.address("gateway") or row.inner("via").address("host")
         device = row.text("dev")
         if device is not None or gateway is not None:
-            yield NextHop(device=device, gateway=gateway, weight=row.number("weight") or 1)
+            flags = frozenset(() if row is record else row.words("flags"))
+            yield NextHop(device, gateway, row.number("weight") or 1, flags)
 
 
 def parse_rule(text: str, *, file: str, read_at: float | None = None) -> Parsed[RoutingRule]:
@@ -205,11 +236,26 @@ def _rule(record: Record, reading: Reading[RoutingRule]) -> RoutingRule:
         oif=record.text("oif"),
         fwmark=record.number("fwmark"),
         fwmask=0xFFFFFFFF if mask is None else mask,
-        tos=record.number("tos"),
+        tos=type_of_service(record.text("tos")),
         invert=record.has("not"),
         goto=record.number("goto") if record.text("goto") != "none" else None,
         unmodelled=unmodelled,
+        protocol=protocol_number(record.text("ipproto")),
+        source_ports=_range(record, "sport"),
+        destination_ports=_range(record, "dport"),
+        users=_range(record, "uid"),
+        suppress_prefixlength=record.number("suppress_prefixlen"),
+        l3mdev=record.has("l3mdev"),
+        detached=record.has("iif_detached") or record.has("oif_detached"),
+        dscp=code_point(record.text("dscp")),
     )
+
+
+def _range(record: Record, key: str) -> tuple[int, int] | None:
+    one, low, high = record.number(key), record.number(f"{key}_start"), record.number(f"{key}_end")
+    if one is not None:
+        return one, one
+    return None if low is None or high is None else (low, high)
 
 
 def _action(record: Record) -> str:
@@ -223,7 +269,7 @@ def _action(record: Record) -> str:
 
 def _selector(record: Record, key: str) -> IPNetwork | None:
     text = record.text(key)
-    if text is None or text in ("all", "any"):
+    if text is None or text in ("all", "any", "default"):
         return None
     length = record.number(f"{key}len")
     return network(text) if length is None else network(f"{address(text)}/{length}")
@@ -235,13 +281,14 @@ def parse_neigh(text: str, *, file: str, read_at: float | None = None) -> Parsed
 
 
 def _neighbour(record: Record, reading: Reading[Neighbour]) -> Neighbour | None:
-    if record.has("proxy"):
-        reading.unmodelled(record.span, "a neighbour proxy is not evaluated")
+    if record.has("proxy") and not record.has("dev"):
+        reading.unmodelled(record.span, "a neighbour proxy on all devices is not evaluated")
         return None
+    states = frozenset(word.upper() for word in record.words("state"))
     return Neighbour(
         address=address(record.need("dst")),
         device=record.need("dev"),
         mac=record.mac("lladdr"),
-        states=frozenset(word.upper() for word in record.words("state")),
+        states=states | {"PROXY"} if record.has("proxy") else states,
         span=record.span,
     )

@@ -18,6 +18,7 @@ from bothways.facts.device import Neighbour
 from bothways.facts.parsed import Parsed
 from bothways.facts.route import NextHop, Route, RoutingRule
 from bothways.facts.span import Span
+from bothways.parse.ip_words import code_point, protocol_number, type_of_service
 from bothways.parse.reading import Reading, is_prompt, lines, quoted
 
 __all__ = ["parse_neigh_text", "parse_route_text", "parse_rule_text"]
@@ -35,15 +36,15 @@ _FLAGS: Final = frozenset(
     "onlink linkdown dead pervasive offload trap rt_offload rt_trap notify unresolved cache".split()  # noqa: SIM905 (a word list reads better as words)
 )
 #: Words of a route whose value changes which packets it takes or what it does to them.
-_ROUTE_UNMODELLED: Final = frozenset({"tos", "from", "encap"})
+_ROUTE_UNMODELLED: Final = frozenset({"encap", "realm", "realms"})
 #: Words of a policy rule that are selectors or suppressors without a field of their own.
-_RULE_UNMODELLED: Final = frozenset({
-    "uidrange", "ipproto", "sport", "dport", "suppress_prefixlength", "suppress_prefixlen",
-    "suppress_ifgroup", "tun_id", "dscp", "realms",
-})  # fmt: skip
+_RULE_UNMODELLED: Final = frozenset({"suppress_ifgroup", "tun_id", "flowlabel"})
 _ACTIONS: Final = frozenset({"blackhole", "unreachable", "prohibit", "nop"})
+#: Words of a policy rule that stand alone.
+_ALONE: Final = frozenset({*_ACTIONS, "l3mdev"})
 _STATES: Final = frozenset({
     "REACHABLE", "STALE", "DELAY", "PROBE", "FAILED", "INCOMPLETE", "PERMANENT", "NOARP", "NONE",
+    "proxy",
 })  # fmt: skip
 
 
@@ -135,6 +136,9 @@ def _route(span: Span, reading: Reading[Route]) -> Route:
         flags=frozenset(word for word in pairs if word in _FLAGS),
         mtu=int(pairs["mtu"][:10]) if pairs.get("mtu", "").isdecimal() else None,
         unmodelled=odd,
+        tos=type_of_service(pairs.get("tos") or pairs.get("dsfield")),
+        source=_selector(pairs.get("from")),
+        preference=pairs.get("pref", ""),
     )
 
 
@@ -148,7 +152,8 @@ def _joined(span: Span, reading: Reading[Route]) -> None:
     words = [word for word in span.text.split()[1:] if word not in ("inet", "inet6")]
     pairs = dict(_pairs(words))
     via = address(pairs["via"]) if "via" in pairs else None
-    hop = NextHop(pairs.get("dev"), via, int(pairs.get("weight", "1")[:10]))
+    flags = frozenset(word for word in pairs if word in _FLAGS)
+    hop = NextHop(pairs.get("dev"), via, int(pairs.get("weight", "1")[:10]), flags)
     route = reading.rows[-1]
     six = isinstance(via, IPv6Address) and route.destination == _ANY4 and not route.hops
     destination = _ANY6 if six else route.destination
@@ -162,11 +167,11 @@ def _rule(span: Span, reading: Reading[RoutingRule]) -> RoutingRule:
     words = found[2].split()
     invert = words[:1] == ["not"]
     words = words[1:] if invert else words
-    l3mdev = "[l3mdev-table]" in words
+    l3mdev = "[l3mdev-table]" in words or "l3mdev" in words
+    detached = "[detached]" in words
     words = [word for word in words if not word.startswith("[")]
-    pairs = dict(_pairs(words))
+    pairs = dict(_pairs([word for word in words if word not in _ALONE]))
     odd = tuple(f"{word} {value}" for word, value in pairs.items() if word in _RULE_UNMODELLED)
-    odd += ("l3mdev",) if l3mdev else ()
     if odd:
         reading.unmodelled(span, f"the policy rule's {quoted(', '.join(odd))} is not evaluated")
     mark, slash, mask = pairs.get("fwmark", "").partition("/")
@@ -183,15 +188,34 @@ def _rule(span: Span, reading: Reading[RoutingRule]) -> RoutingRule:
         oif=pairs.get("oif"),
         fwmark=int(mark[:12], 0) if mark else None,
         fwmask=int(mask[:12], 0) if slash else 0xFFFFFFFF,
-        tos=int(pairs["tos"][:6], 0) if "tos" in pairs else None,
+        tos=type_of_service(pairs.get("tos") or pairs.get("dsfield")),
         invert=invert,
         goto=int(goto[:10]) if goto.isdecimal() else None,
         unmodelled=odd,
+        protocol=protocol_number(pairs.get("ipproto")),
+        source_ports=_range(pairs.get("sport")),
+        destination_ports=_range(pairs.get("dport")),
+        users=_range(pairs.get("uidrange")),
+        suppress_prefixlength=int(limit[:4]) if (limit := _limit(pairs)).isdecimal() else None,
+        l3mdev=l3mdev,
+        detached=detached,
+        dscp=code_point(pairs.get("dscp")),
     )
 
 
+def _limit(pairs: dict[str, str]) -> str:
+    return pairs.get("suppress_prefixlength") or pairs.get("suppress_prefixlen") or ""
+
+
+def _range(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    low, dash, high = text.partition("-")
+    return int(low[:10]), int((high if dash else low)[:10])
+
+
 def _selector(text: str | None) -> IPNetwork | None:
-    return None if text in (None, "all", "any") else network(text or "")
+    return None if text in (None, "all", "any", "default") else network(text or "")
 
 
 def _neighbour(span: Span) -> Neighbour:
@@ -211,6 +235,6 @@ def _neighbour(span: Span) -> Neighbour:
         address=address(words[0]),
         device=words[device + 1],
         mac=held,
-        states=frozenset(word for word in words if word in _STATES),
+        states=frozenset("PROXY" if word == "proxy" else word for word in words if word in _STATES),
         span=span,
     )

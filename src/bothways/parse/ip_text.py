@@ -18,7 +18,7 @@ from bothways.facts.address import UNKNOWN_MAC, Mac, address, mac
 from bothways.facts.device import Device, InterfaceAddress
 from bothways.facts.parsed import Parsed
 from bothways.facts.span import Span
-from bothways.parse.ip_json import has_carrier, resolve_links
+from bothways.parse.ip_json import ADDRESS_FLAGS, has_carrier, resolve_links
 from bothways.parse.reading import Reading, is_prompt, lines, quoted
 
 __all__ = ["parse_addr_text"]
@@ -27,6 +27,8 @@ _HEADER: Final = re.compile(
     r"(?P<index>\d{1,10}):\s+(?P<name>[^\s@:]\S*?)(?:@(?P<link>\S+?))?:\s+<(?P<flags>[^>]*)>\s*(?P<rest>.*)"
 )
 _ONELINE: Final = re.compile(r"(?P<index>\d{1,10}):\s+(?P<name>\S+)\s+(?P<rest>inet6?\s.*)")
+#: What ``ip link`` puts behind the MTU of a device with an XDP program; ``xdpmulti`` for several.
+_XDP: Final = re.compile(r"(?:^|\s)xdp(?:generic|drv|offload|multi)?(?:/id:\d+)?(?=\s|\Z)")
 _LINK_INDEX: Final = re.compile(r"if(\d{1,10})\Z")
 
 #: First words of detail lines that say which kind a device is (``ip -d``), iproute2 ``ip/iplink_*.c``.
@@ -37,7 +39,7 @@ _KINDS: Final = frozenset(
 )
 #: First words of lines that say nothing about where packets go.
 _IRRELEVANT: Final = frozenset(
-    "valid_lft altname alias RX: TX: vf prog/xdp parentbus parentdev permaddr protodown "  # noqa: SIM905 (a word list reads better as words)
+    "valid_lft altname alias RX: TX: vf parentbus parentdev permaddr protodown "  # noqa: SIM905 (a word list reads better as words)
     "ethtool promiscuity port id device".split()
 )
 #: Words in a kind's line that are followed by a value worth keeping, named as ``ip -j`` does.
@@ -99,6 +101,9 @@ def _part(
     header = _HEADER.match(part)
     if header is not None:
         draft = _Draft(_device(header, span))
+        programs = _XDP.search(header["rest"])
+        if programs is not None:
+            draft.info["xdp"] = programs[0].strip()
         return drafts.setdefault(draft.device.index, draft)
     oneline = _ONELINE.match(part)
     if oneline is not None:
@@ -149,8 +154,11 @@ def _detail(part: str, span: Span, draft: _Draft, reading: Reading[Device]) -> N
     elif word in _KINDS:
         draft.device = replace(draft.device, kind=word)
         draft.info.update(_info(word, rest))
+    elif word == "prog/xdp":
+        draft.info["xdp"] = " ".join(rest.split()[:4])
     elif word.endswith("_slave"):
         draft.info["info_slave_kind"] = word.removesuffix("_slave")
+        draft.info["info_slave_data"] = dict(_slave(rest))
     else:
         _stray(part, span, reading)
 
@@ -189,6 +197,7 @@ def _address(rest: str, span: Span) -> InterfaceAddress:
         span=span,
         scope=pairs.get("scope", "global"),
         peer=address(peer) if peer else None,
+        flags=frozenset(words) & ADDRESS_FLAGS,
     )
 
 
@@ -209,6 +218,20 @@ def _info(kind: str, rest: str) -> Iterator[tuple[str, object]]:
                 yield _JSON_NAMES.get(word, word), decode(pairs[word])
             except ValueError:
                 continue
+    if kind == "vxlan":
+        words = rest.split()
+        yield "learning", "nolearning" not in words
+        if "external" in words:
+            yield "external", True
+
+
+def _slave(rest: str) -> Iterator[tuple[str, object]]:
+    """What a line says of a port, named and typed as ``ip -j`` does."""
+    for word, value in _pairs(rest).items():
+        if word == "state":
+            yield word, value
+        elif value in ("on", "off"):
+            yield word, value == "on"
 
 
 def _integer(text: str) -> int | None:

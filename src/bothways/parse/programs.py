@@ -63,24 +63,30 @@ def _ip(words: list[str]) -> Output | None:
     rest = words[at:]
     name = rest[0] if rest else ""
     kind = next((kind for word, kind in _IP_OBJECTS if name and word.startswith(name)), "")
+    if name and "xfrm".startswith(name):
+        return _xfrm(words)
     if not kind or (len(rest) > 1 and rest[1] not in _SHOWING):
         return None
     asked = rest[2:]
     whole = not asked or (kind == "route" and asked == ["table", "all"])
-    view = None if whole and not {"-4", "-6", "-0"} & set(options) else " ".join(words)
-    return Output(kind, view=view)
+    if kind in ("route", "rule") and "-6" in options:
+        return Output(f"{kind}6", view=None if whole else " ".join(words))
+    one_family = {"-4", "-6", "-0"} & set(options) and not (kind == "rule" and "-4" in options)
+    return Output(kind, view=" ".join(words) if one_family or not whole else None)
 
 
 def _bridge(words: list[str]) -> Output | None:
     rest = [word for word in words[1:] if not word.startswith("-")]
-    if not rest or not "fdb".startswith(rest[0]):
+    kind = next((kind for kind in ("fdb", "vlan") if rest and kind.startswith(rest[0])), None)
+    if kind is None:
         return None
     asked = rest[2:] if len(rest) > 1 and rest[1] in _SHOWING else rest[1:]
-    return Output("fdb", view=" ".join(words) if asked else None)
+    return Output(kind, view=" ".join(words) if asked else None)
 
 
 def _iptables_save(words: list[str]) -> Output | None:
     kind = "ip6tables" if words[0].startswith("ip6") else "iptables"
+    kind += "-legacy" if "legacy" in words[0] else ""
     partial = any(word.startswith(("-t", "--table")) for word in words[1:])
     return Output(kind, view=" ".join(words) if partial else None)
 
@@ -99,6 +105,8 @@ def _nft(words: list[str]) -> Output | None:
     rest = [word for word in words[1:] if not word.startswith("-")]
     if len(rest) < 2 or rest[0] not in ("list", "l"):  # noqa: PLR2004 (list ruleset)
         return None
+    if rest[1] == "hooks":
+        return Output("hooks", view=None if len(rest) == 2 else " ".join(words))  # noqa: PLR2004 (list hooks)
     return Output("nft", view=None if rest[1:] == ["ruleset"] else " ".join(words))
 
 
@@ -214,9 +222,15 @@ def _tcpdump(words: list[str]) -> Output | None:
     )
 
 
+#: Files of the kernel that are dumps by themselves.
+_PROC: Final = {"/proc/net/ptype": "handlers", "/proc/net/ip_vs": "ipvs"}
+
+
 def _log(words: list[str]) -> Output | None:
     """Programs that print kernel messages or files: the content tells what it is."""
     names = [word for word in words[1:] if not word.startswith("-")]
+    if len(names) == 1 and names[0] in _PROC:
+        return Output(_PROC[names[0]])
     return Output("", opened=names[-1] if names and words[0] != "dmesg" else None)
 
 
@@ -229,6 +243,23 @@ def _nstat(words: list[str]) -> Output | None:
 
 def _uname(words: list[str]) -> Output | None:
     return Output("uname") if any("r" in word or "a" in word for word in words[1:]) else None
+
+
+def _tc(words: list[str]) -> Output | None:
+    rest = [word for word in words[1:] if not word.startswith("-")]
+    # Each filter list is asked for by its device: what another device has is seen in its own.
+    return Output("tc") if rest and ("qdisc".startswith(rest[0]) or "filter".startswith(rest[0])) else None
+
+
+def _xfrm(words: list[str]) -> Output | None:
+    rest = [word for word in words[1:] if not word.startswith("-")]
+    known = len(rest) > 1 and "xfrm".startswith(rest[0]) and "policy".startswith(rest[1])
+    return Output("xfrm") if known else None
+
+
+def _plain(kind: str, *needed: str) -> Callable[[list[str]], Output | None]:
+    """A program that prints one thing, if it is asked with one of some words."""
+    return lambda words: Output(kind) if not needed or set(needed) & set(words) else None
 
 
 def _unread(instead: str) -> Callable[[list[str]], Output | None]:
@@ -268,6 +299,10 @@ PROGRAMS: Final[Mapping[str, Callable[[list[str]], Output | None]]] = {
     "egrep": lambda words: _viewed(_log(words), words),
     "uname": _uname,
     "nstat": _nstat,
+    "tc": _tc,
+    "bpftool": _plain("bpf", "net"),
+    "ipvsadm": _plain("ipvs", "-S", "-Sn", "-L", "-Ln", "-l", "-ln", "-n", "--save", "--list"),
+    "ipset": _plain("ipset", "save", "list", "-S", "-L"),
     "ifconfig": _unread("ip addr"),
     "route": _unread("ip route show table all"),
     "arp": _unread("ip neigh"),

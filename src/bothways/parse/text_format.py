@@ -209,14 +209,73 @@ _UNAME: Final = TextFormat(
     re.compile(r"\s*(?:Linux \S+ )?\d+\.\d+[.\w+~-]*(?:\s|\Z)"),
     re.compile(r"Linux \S+ \d+\.\d+\.\d+\S* #\d"),
 )
-_FDB: Final = TextFormat("fdb", _NEVER)
+_FDB: Final = TextFormat(
+    "fdb",
+    re.compile(rf"\s*{_MAC}\s+dev\s"),
+    re.compile(rf"\s*{_MAC} dev \S+ .*(?:self|master|permanent|dst) ?"),
+)
+_VLAN: Final = TextFormat(
+    "vlan",
+    re.compile(
+        r"\s*port\s+vlan|\s*\S+\s+\d{1,4}(?:-\d{1,4})?(?:\s+(?:PVID|Egress|untagged|Untagged))*\s*\Z|\s*\S+\s+None|\s+\d"
+    ),
+    re.compile(r"\s*port\s+vlan(?:-id|\s+ids?)"),
+)
+_ROUTE6: Final = TextFormat("route6", _ROUTE.holds)
+_RULE6: Final = TextFormat("rule6", _RULE.holds)
 _LINK: Final = TextFormat("link", _ADDR.holds)
+_LEGACY: Final = tuple(TextFormat(f"{tool}-legacy", _IPTABLES.holds) for tool in ("iptables", "ip6tables"))
 _NSTAT: Final = TextFormat(
     "nstat",
     re.compile(r"#kernel\s*\Z|\s*[A-Z]\w{2,80}\s+\d{1,20}\s+-?[\d.]{1,40}\s*\Z"),
     re.compile(
         r"#kernel\s*\Z|\s*(?:Ip|Icmp|Tcp|Udp|IpExt|TcpExt)[A-Z]\w{2,80}\s+\d{1,20}\s+-?[\d.]{1,40}\s*\Z"
     ),
+)
+_TC: Final = TextFormat(
+    "tc",
+    re.compile(r"(?:qdisc|filter|class) |\s+\S"),
+    re.compile(
+        r"qdisc \w+ [0-9a-f]*: (?:dev \S+ )?(?:root|parent|ingress|clsact|refcnt)"
+        r"|filter (?:(?:parent|dev|block|root|ingress|egress) .*)?protocol \S+ pref \d+ "
+    ),
+)
+_BPF: Final = TextFormat(
+    "bpf",
+    re.compile(r"(?:xdp|tc|flow_dissector|netfilter):\s*\Z|\s*\S+\(\d+\) |\s+\S"),
+    re.compile(r"(?:xdp|flow_dissector):\s*\Z"),
+)
+_IPVS: Final = TextFormat(
+    "ipvs",
+    re.compile(
+        r"IP Virtual Server|Prot LocalAddress|\s+-> \S|(?:TCP|UDP|SCTP|FWM) +\S|-[Aa] -[tuf] \S|-[Aa] --sctp"
+    ),
+    re.compile(r"IP Virtual Server version|-A -[tuf] \S+ -s \w+"),
+)
+_XFRM: Final = TextFormat(
+    "xfrm",
+    re.compile(
+        r"src \S+ dst \S+|\s+(?:dir|tmpl|proto|socket|replay|auth|enc|aead|anti|sel|lastused|mark|if_id)"
+    ),
+    re.compile(r"src \S+/\d+ dst \S+/\d+"),
+)
+_HANDLERS: Final = TextFormat(
+    "handlers",
+    re.compile(r"Type Device|(?:ALL|[0-9a-f]{4})\s+\S"),
+    re.compile(r"Type Device\s+Function"),
+)
+_HOOKS: Final = TextFormat(
+    "hooks",
+    re.compile(r"family \w|\s+hook |\s+[+-]?\d{1,11} \S|\s*\}"),
+    re.compile(r"family (?:ip|ip6|arp|bridge|netdev|inet)(?: device \S+)? \{"),
+)
+_IPSET: Final = TextFormat(
+    "ipset",
+    re.compile(
+        r"create \S|add \S|(?:Name|Type|Revision|Header|Size in memory|References|Number of entries|Members):"
+        r"|[\w.:/,-]+(?:\s|\Z)"
+    ),
+    re.compile(r"create \S+ (?:hash|bitmap|list):\w|Type: (?:hash|bitmap|list):\w"),
 )
 _COLUMN: Final = re.compile(r"\s*[a-z_]\w{0,60}\s*: ?")
 _LISTS: Final = tuple(TextFormat(f"list-{table}", _COLUMN) for table in ("bridge", "port", "interface"))
@@ -227,7 +286,8 @@ FORMATS: Final[Mapping[str, TextFormat]] = {
     row.kind: row
     for row in (
         _STACKS, _TCPDUMP, _FLOWS, _PORTS, _VSCTL, _ADDR, _RULE, _EVENTS, _CONNTRACK, _STATS, _IPTABLES, _NFT,
-        _NEIGH, _ROUTE, _SYSCTL, _SS, _INVALID, _OVS_FDB, _TNL, _UNAME, _FDB, _OVSDB, _LINK, _NSTAT, *_LISTS,
+        _NEIGH, _ROUTE, _SYSCTL, _SS, _INVALID, _OVS_FDB, _TNL, _UNAME, _FDB, _VLAN, _ROUTE6, _RULE6, _OVSDB,
+        _LINK, _NSTAT, _TC, _BPF, _IPVS, _XFRM, _HANDLERS, _HOOKS, _IPSET, *_LEGACY, *_LISTS,
     )
 }  # fmt: skip
 

@@ -17,6 +17,7 @@ _KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "neigh": ('"dst"', '"dev"', '"state"'),
     "route": ('"dst"', '"flags"', '"dev"'),
     "rule": ('"priority"', '"src"', '"table"'),
+    "bpf": ('"xdp":', '"tc":', '"flow_dissector":'),
     "ovsdb": ('"caption"', '"headings"', '"data"'),
 }
 _HEAD: Final = 20_000

@@ -40,7 +40,7 @@ _INTRODUCES: Final = (":", "\uff1a")
 #: No command ends like a sentence; the last three are the signs of Chinese and Japanese.
 _SENTENCE_ENDS: Final = ".:,;?!\uff0c\u3002\uff1a"
 _BRACED: Final = frozenset({"nft"})
-_JSON: Final = frozenset({"addr", "route", "rule", "neigh", "fdb", "ovsdb"})
+_JSON: Final = frozenset({"addr", "route", "rule", "route6", "rule6", "neigh", "fdb", "vlan", "ovsdb"})
 #: Kinds that also stand in a kernel log: one command prints all of them.
 _LOGGED: Final = ("stacks", "invalid-log")
 

@@ -12,6 +12,7 @@ from bothways.facts.kernel_stack import KernelStack
 from bothways.facts.openflow import Bridge
 from bothways.facts.sighting import Capture, Tap
 from bothways.facts.snapshot import Host, Netns
+from bothways.model.linux.bypass import bypasses_of
 
 __all__ = [
     "DUMPS",
@@ -30,8 +31,10 @@ DUMPS: Final = {
     "devices": "ip addr",
     "routes": "ip route",
     "rules": "ip rule",
+    "rules6": "ip -6 rule",
     "neighbours": "ip neigh",
     "fdb": "bridge fdb",
+    "vlans": "bridge vlan",
     "iptables": "iptables-save",
     "ip6tables": "ip6tables-save",
     "nft": "nft list ruleset",
@@ -41,6 +44,16 @@ DUMPS: Final = {
     "invalid_log": "nf_conntrack_log_invalid",
     "sockets": "ss",
     "sysctls": "sysctl",
+}
+#: Dumps that are told of where they were collected, and not missed where they were not.
+_BESIDE: Final = {
+    "tc": "tc",
+    "bpf": "bpftool net",
+    "ipvs": "ipvsadm",
+    "xfrm": "ip xfrm policy",
+    "handlers": "/proc/net/ptype",
+    "hooks": "nft list hooks",
+    "ipsets": "ipset",
 }
 
 
@@ -62,12 +75,18 @@ class DumpRow:
 
 @dataclass(frozen=True, slots=True)
 class NetnsRow:
-    """One namespace. *devices* is None if they were not collected, else names with their addresses."""
+    """
+    One namespace.
+
+    :param devices: None if they were not collected, else names with their addresses.
+    :param bypasses: what goes round the model (tc, XDP, IPVS …), one phrase each.
+    """
 
     name: str
     dumps: tuple[DumpRow, ...]
     missing: tuple[str, ...]
     devices: tuple[tuple[str, tuple[str, ...]], ...] | None = None
+    bypasses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +150,7 @@ def stack_rows(bundle: Bundle) -> Iterator[tuple[KernelStack, str]]:
 
 def _netns(netns: Netns) -> NetnsRow:
     dumps = {name: getattr(netns, name) for name in DUMPS}
+    beside = {name: getattr(netns, name) for name in _BESIDE}
     devices = None
     if netns.devices is not None:
         devices = tuple(
@@ -138,9 +158,13 @@ def _netns(netns: Netns) -> NetnsRow:
         )
     return NetnsRow(
         netns.name,
-        tuple(_dump(DUMPS[name], dump) for name, dump in dumps.items() if dump is not None),
+        (
+            *(_dump(DUMPS[name], dump) for name, dump in dumps.items() if dump is not None),
+            *(_dump(_BESIDE[name], dump) for name, dump in beside.items() if dump is not None),
+        ),
         tuple(DUMPS[name] for name, dump in dumps.items() if dump is None),
         devices,
+        tuple(dict.fromkeys(row.does for row in bypasses_of(netns) if not row.harmless)),
     )
 
 

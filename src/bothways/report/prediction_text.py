@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from itertools import groupby
 from typing import Final
 
 from bothways.facts.diagnosis import Evidence, Fate
 from bothways.facts.prediction import Branch, Journey, Prediction, Walk
+from bothways.facts.span import Span
 from bothways.facts.step import Did, Place, Step
 from bothways.report.paper import Sheet
 from bothways.report.prediction_json import recorded
-from bothways.report.words import counted, milliseconds, question_words
+from bothways.report.words import counted, milliseconds, question_words, shorten
 
 __all__ = ["render_prediction_text"]
 
@@ -25,6 +27,9 @@ _DECISIVE: Final = {
     Did.DELIVERED: "bold green",
 }
 _TABLE: Final = "table="
+#: what ``ovs-ofctl dump-flows`` tells of a flow besides its match
+_COOKIE: Final = re.compile(r"\bcookie=(0x[0-9a-f]+)")
+_ACTIONS: Final = re.compile(r"\bactions=(.*)", re.DOTALL)
 _FATES: Final = {Fate.WORKS: "bold green", Fate.UNKNOWN: "bold yellow"}
 
 
@@ -99,11 +104,32 @@ def _alike(step: Step) -> object:
 
 def _step(sheet: Sheet, step: Step, function: str) -> None:
     label = ((function + "  ", ""), (f"{step.did}: ", _DECISIVE.get(step.did, "")))
-    sheet.item(label, step.reason, indent=6, hang=3, tail="" if step.cell in step.reason else step.cell)
+    flow = _flow_of(step) if function == step.function else None
+    known = "" if step.cell in step.reason else step.cell
+    sheet.item(label, step.reason, indent=6, hang=3, tail=known or _cookie(flow))
+    if flow is not None and step.did is not Did.DROPPED:
+        sheet.line((_actions(flow, sheet.width - 9), "dim"), indent=9)
     for change in _changed(step):
         sheet.line((change, "bold"), indent=9)
     if step.did in _DECISIVE:
         sheet.quotes((Evidence(span) for span in step.evidence), indent=9, most=2)
+
+
+def _flow_of(step: Step) -> Span | None:
+    """The line of the flow that a step tells of, as ``ovs-ofctl`` printed it; None if of none."""
+    if not step.function.startswith(_TABLE) or not step.reason.startswith(f"{step.cell} matches"):
+        return None
+    return next((span for span in step.evidence if _ACTIONS.search(span.text)), None)
+
+
+def _cookie(flow: Span | None) -> str:
+    found = None if flow is None else _COOKIE.search(flow.text)
+    return "" if found is None or int(found[1], 16) == 0 else f"cookie {found[1]}"
+
+
+def _actions(flow: Span, room: int) -> str:
+    found = _ACTIONS.search(flow.text)
+    return "" if found is None else shorten(f"actions={found[1].strip()}", room)
 
 
 def _changed(step: Step) -> list[str]:

@@ -63,6 +63,7 @@ def _netns(row: NetnsRow) -> JsonObject:
         "devices": devices,
         "dumps": [_dump(each) for each in row.dumps],
         "missing": list(row.missing),
+        "bypasses": list(row.bypasses),
     }
 
 

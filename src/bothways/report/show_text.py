@@ -70,6 +70,8 @@ def _netns(sheet: Sheet, netns: NetnsRow) -> None:
     for dump in netns.dumps:
         if dump.partial:
             sheet.item(((f"filtered view: {dump.command}: ", "yellow"),), dump.partial, indent=4, hang=2)
+    for does in netns.bypasses:
+        sheet.item((("goes round the model: ", "yellow"),), does, indent=4, hang=2)
     read = [dump.read_at for dump in netns.dumps if dump.read_at is not None]
     if read:
         first, last = (clock_words(int(moment * _SECOND))[:8] for moment in (min(read), max(read)))

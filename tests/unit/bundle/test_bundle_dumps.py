@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -244,3 +245,44 @@ def test_routes_of_the_main_table_alone_are_a_view_where_others_may_decide(
     assert routes is not None
     assert routes.whole is whole
     assert whole or "table all" in (routes.partial or "")
+
+
+OWN_FILTER = (
+    "table ip filter {\n\tchain INPUT {\n\t\ttype filter hook input priority filter; policy drop;\n"
+    "\t\ttcp dport 22 accept\n\t}\n}\n"
+)
+NOT_NFTS = "*filter\n:INPUT DROP [0:0]\n-A INPUT -p tcp --dport 22 -j ACCEPT\nCOMMIT\n"
+
+
+@pytest.mark.parametrize(
+    ("saved", "native"),
+    [
+        (NOT_NFTS, 0),
+        ("# Table `filter' is incompatible, use 'nft' tool.\n", 1),
+        ("*nat\n:PREROUTING ACCEPT [0:0]\nCOMMIT\n", 0),
+        (None, 0),
+    ],
+)
+def test_a_table_that_iptables_cannot_show_is_nfts_own(
+    tmp_path: Path, saved: str | None, native: int
+) -> None:
+    files = {f"{PLACE}/nft.txt": OWN_FILTER}
+    if saved is not None:
+        files[f"{PLACE}/iptables-save.txt"] = saved
+    write(tmp_path, files)
+
+    assert len(netns(tmp_path).nft or ()) == native
+
+
+def test_nft_may_be_json(tmp_path: Path) -> None:
+    objects = [
+        {"table": {"family": "inet", "name": "t"}},
+        {"chain": {"family": "inet", "table": "t", "name": "c", "type": "filter", "hook": "input",
+                   "prio": 0, "policy": "drop"}},
+    ]  # fmt: skip
+    write(tmp_path, {f"{PLACE}/nft.json": json.dumps({"nftables": objects})})
+
+    found = netns(tmp_path).nft
+    assert found is not None
+    (table,) = found
+    assert table.chains["c"].policy == "drop"

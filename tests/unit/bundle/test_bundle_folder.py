@@ -158,7 +158,7 @@ def test_files_whose_format_is_not_read_are_listed_and_no_problem(tmp_path: Path
     bundle = opened(
         tmp_path,
         {
-            "hosts/a/netns/root/tc.txt": "x",
+            "hosts/a/netns/root/lsof.txt": "x",
             "hosts/a/ovs/dpctl-dump-flows.txt": "x",
             "hosts/a/notes.txt": "x",
             "README": "x",
@@ -166,4 +166,4 @@ def test_files_whose_format_is_not_read_are_listed_and_no_problem(tmp_path: Path
     )
 
     assert bundle.problems == ()
-    assert bundle.unread == ("hosts/a/netns/root/tc.txt", "hosts/a/ovs/dpctl-dump-flows.txt")
+    assert bundle.unread == ("hosts/a/netns/root/lsof.txt", "hosts/a/ovs/dpctl-dump-flows.txt")

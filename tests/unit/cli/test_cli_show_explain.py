@@ -67,10 +67,10 @@ def test_the_list_of_files_is_asked_for() -> None:
 
 
 def test_what_is_no_part_is_refused() -> None:
-    result = run("show", DUAL, "flows")
+    result = run("show", DUAL, "flowz")
 
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "`flows` is neither a file nor a part" in result.stderr
+    assert "`flowz` is neither a file nor a part" in result.stderr
     assert "hosts, captures, stacks, missing, problems, files" in result.stderr
 
 
@@ -105,3 +105,35 @@ def test_an_unknown_cause() -> None:
     assert (result.exit_code, result.stdout) == (2, "")
     assert "no cause `BW11` is known" in result.stderr
     assert "did you mean `BW101`?" in result.stderr
+
+
+def test_flow_tables_of_one_bridge() -> None:
+    result = run(
+        "show", DUAL, "flows", "--bridge", "host5:br-int", "table=100,nw_src=88.88.88.4", "n_packets<5"
+    )
+
+    assert result.exit_code == 0
+    assert result.stdout.startswith("host5 br-int\n  1 of 31 flows  hosts/host5/ovs/br-int.flows.txt\n")
+    assert "output:patch-ext" in result.stdout
+
+
+def test_with_a_filter_only_bridges_that_have_such_a_flow_are_shown() -> None:
+    assert "br-ex" not in run("show", DUAL, "flows", "table=100").stdout
+    assert "br-ex" in run("show", DUAL, "flows").stdout
+    assert "  0 of 31 flows" in run("show", DUAL, "flows", "--bridge", "host5:br-int", "table=99").stdout
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (("flows", "--bridge", "br-none"), "no host has a bridge `br-none`\n  hint: there are host1:br-ex,"),
+        (("flows", "table=x"), "`table=x`: a number was expected behind `table=`\n  hint: table=20,"),
+        (("--bridge", "br-int"), "--bridge goes with `flows`\n  hint: bothways show BUNDLE flows --bridge"),
+        (("flows", "--json"), "flows are shown as text only\n  hint: leave --json out"),
+    ],
+)
+def test_what_cannot_be_shown_of_flows_is_said_with_what_can(argv: tuple[str, ...], said: str) -> None:
+    result = run("show", DUAL, *argv)
+
+    assert result.exit_code == 2
+    assert f"bothways: {said}" in result.stderr

@@ -69,7 +69,7 @@ def said(outcome: Outcome) -> str:
     ("destination", "options", "answer"),
     [
         ("192.0.2.1", {}, "local eth0"),
-        ("192.0.2.255", {}, "broadcast"),
+        ("192.0.2.255", {}, "broadcast eth0"),
         ("192.0.2.7", {}, "unicast eth0 192.0.2.7"),
         ("8.8.8.8", {}, "unicast eth0 192.0.2.254"),
         ("203.0.113.5", {}, "unicast eth0 192.0.2.9"),
@@ -158,7 +158,7 @@ def test_without_a_route_dump_the_addresses_tell_what_is_connected_and_no_more()
     assert said(routing.lookup(Wanted(address("192.0.2.7")))) == "unicast eth0 192.0.2.7"
     assert "has no route for 192.0.2.7 but the one" in told.texts
     assert said(routing.lookup(Wanted(address("198.51.100.1")))) == "local eth1"
-    assert said(routing.lookup(Wanted(address("192.0.2.255")))) == "broadcast"
+    assert said(routing.lookup(Wanted(address("192.0.2.255")))) == "broadcast eth0"
     assert said(routing.lookup(Wanted(address("127.3.4.5")))) == "local lo"
     unknown = routing.lookup(Wanted(address("8.8.8.8")))
     assert (unknown.kind, "routes were not collected" in unknown.reason) == ("unknown", True)

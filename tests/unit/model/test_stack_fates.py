@@ -5,7 +5,7 @@ from linux_samples import Told, device, did, dids, frame, netns, route, stack, u
 
 from bothways.facts.address import Endpoint, Mac, address
 from bothways.facts.choice import Freedom
-from bothways.facts.packet import ETH_IP6, Ethernet, Flag, Icmp, Ip, Packet
+from bothways.facts.packet import Ethernet, Flag, Icmp, Ip, Packet
 from bothways.facts.step import Did
 from bothways.model.linux.stack import Passage
 
@@ -270,18 +270,6 @@ def test_a_bad_checksum_gets_no_answer() -> None:
     passage = stack(netns(OUT, IN, routes=ROUTES, sysctls={})).receive("out0", bad, 0)
 
     assert (passage.transmissions, passage.steps[-1].did) == ((), Did.DROPPED)
-
-
-def test_ipv6_is_unknown_and_never_a_crash() -> None:
-    packet = Packet(
-        Ethernet(Mac("02:00:00:00:00:99"), OUT.mac, ETH_IP6),
-        ip=Ip(address("2001:db8::1"), address("2001:db8::2"), 6, ttl=64),
-    )
-    space = stack(netns(OUT, IN, routes=ROUTES, sysctls={}))
-
-    for passage in (space.receive("out0", packet, 0), space.send(packet, 0)):
-        assert dids(passage) == [Did.UNKNOWN]
-        assert "IPv6" in passage.unknown[0]
 
 
 def test_what_is_not_collected_or_not_modelled_is_told_where_a_packet_passes() -> None:

@@ -97,15 +97,21 @@ def test_a_reply_is_heard_and_not_answered() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "target", "sender"),
+    ("name", "target", "waiting", "announce", "sender"),
     [
-        ("out0", "192.0.2.50", "192.0.2.1"),
-        ("in0", "192.0.2.50", "10.0.0.1"),
-        ("bare", "10.0.0.5", "192.0.2.1"),
+        ("out0", "192.0.2.50", None, "0", "192.0.2.1"),
+        ("in0", "192.0.2.50", None, "0", "10.0.0.1"),
+        ("bare", "10.0.0.5", None, "0", "192.0.2.1"),
+        ("out0", "192.0.2.50", "10.0.0.1", "0", "10.0.0.1"),
+        ("out0", "192.0.2.50", "10.0.0.1", "1", "192.0.2.1"),
+        ("out0", "192.0.2.50", "10.0.0.1", "2", "192.0.2.1"),
+        ("out0", "192.0.2.50", "203.0.113.9", "0", "192.0.2.1"),
     ],
 )
-def test_who_asks(name: str, target: str, sender: str) -> None:
-    asked = stack(netns(OUT, IN, device("bare", number=9))).arp_request(name, address(target)).arp
+def test_who_asks(name: str, target: str, waiting: str | None, announce: str, sender: str) -> None:
+    space = netns(OUT, IN, device("bare", number=9), sysctls={"net.ipv4.conf.all.arp_announce": announce})
+    source = None if waiting is None else address(waiting)
+    asked = stack(space).ask(name, address(target), source, 0).transmissions[0].packet.arp
 
     assert asked is not None
     assert (asked.op, str(asked.spa), str(asked.tpa)) == (ArpOp.REQUEST, sender, target)
@@ -209,11 +215,11 @@ def test_without_an_fdb_dump_flooding_is_an_assumption() -> None:
     assert "floods" in told.texts
 
 
-def test_vlan_filtering_is_told() -> None:
+def test_vlan_filtering_without_the_vlans_is_told() -> None:
     bridge = device("br0", number=10, kind="bridge", info={"vlan_filtering": 1})
     passage = stack(bridged(P1, P2, bridge=bridge)).receive("p1", to(B), 0)
 
-    assert any("VLAN filtering" in text for text in passage.unknown)
+    assert any("bridge -j vlan" in text for text in passage.unknown)
 
 
 def test_the_ports_of_a_switch_and_of_what_is_not_known() -> None:
@@ -254,10 +260,12 @@ def test_a_bond_has_what_its_ports_receive() -> None:
 
 def test_a_tunnel_of_the_kernel_is_told() -> None:
     space = stack(
-        netns(device("vx0", "192.0.2.1/24", number=5, kind="vxlan"), routes=[route("192.0.2.0/24 dev vx0")])
+        netns(
+            device("gre1", "192.0.2.1/24", number=5, kind="gretap"), routes=[route("192.0.2.0/24 dev gre1")]
+        )
     )
 
-    assert any("vxlan" in text for text in space.send(frame("192.0.2.1:1", "192.0.2.9:2"), 0).unknown)
+    assert any("gretap" in text for text in space.send(frame("192.0.2.1:1", "192.0.2.9:2"), 0).unknown)
 
 
 def test_a_device_that_no_dump_shows_is_unknown() -> None:

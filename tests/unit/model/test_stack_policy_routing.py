@@ -14,12 +14,13 @@ ROUTES = (
     route("default via 198.51.100.254 dev eth1", table="7"),
 )
 RULES = (rule(0, "local"), rule(100, "7", fwmark=7), rule(32766, "main"))
+STRAIGHT = {"net.ipv4.conf.all.send_redirects": "0", "net.ipv4.conf.eth0.send_redirects": "0"}
 MARK = "*mangle\n:{0} ACCEPT [0:0]\n-A {0} -p tcp -m tcp --dport 22 -j MARK --set-mark 0x7\nCOMMIT\n"
 
 
 def test_a_mark_of_prerouting_chooses_the_table() -> None:
     space = stack(
-        netns(ETH0, ETH1, routes=ROUTES, rules=RULES, iptables=MARK.format("PREROUTING"), sysctls={})
+        netns(ETH0, ETH1, routes=ROUTES, rules=RULES, iptables=MARK.format("PREROUTING"), sysctls=STRAIGHT)
     )
     marked = space.receive("eth0", frame("192.0.2.9:1024", "203.0.113.1:22", to=ETH0), 0)
     plain = space.receive("eth0", frame("192.0.2.9:1024", "203.0.113.1:80", to=ETH0), 0)

@@ -159,3 +159,13 @@ def test_what_is_not_understood_is_pointed_at(typed: str, column: int) -> None:
 
     assert refused.value.column == column
     assert refused.value.hint
+
+
+@pytest.mark.parametrize("option", ["-6", "-f inet6", "-d -6"])
+def test_ipv6_is_told_by_an_option_where_no_address_tells_it(option: str) -> None:
+    (route,) = parse_change(f"h: ip {option} route del default").edits
+    (rule,) = parse_change(f"h: ip {option} rule add iif eth0 table 7").edits
+
+    assert isinstance(route, RouteEdit)
+    assert isinstance(rule, RoutingRuleEdit)
+    assert (str(route.route.destination), rule.version) == ("::/0", 6)

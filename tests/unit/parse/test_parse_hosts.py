@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from parse_samples import SAMPLES, outcomes, problem
 
+from bothways.facts.nft import NftTable
 from bothways.facts.snapshot import IngressDrop
 from bothways.facts.span import Kind
 from bothways.parse.collection import parse_collection
@@ -143,11 +144,13 @@ def test_an_ingress_chain_that_drops_all_takes_its_devices_away(devices: str, ex
     assert all(isinstance(row, IngressDrop) and row.span.line == 3 for row in rows)
 
 
-def test_an_ingress_chain_with_rules_is_not_modelled() -> None:
+def test_an_ingress_chain_with_rules_takes_no_device_away() -> None:
     hook = 'type filter hook ingress device "eth0" priority 0; policy drop;'
-    _, kinds = nft(f"\tchain in {{\n\t\t{hook}\n\t\tip saddr 192.0.2.1 accept\n\t}}", "table netdev guard")
+    rows, kinds = nft(f"\tchain in {{\n\t\t{hook}\n\t\tip saddr 192.0.2.1 accept\n\t}}", "table netdev guard")
 
-    assert kinds == [Kind.UNMODELLED]
+    assert kinds == []
+    assert not [row for row in rows if isinstance(row, IngressDrop)]
+    assert [row.name for row in rows if isinstance(row, NftTable)] == ["guard"]
 
 
 def test_nft_text_that_is_none_or_was_cut_off() -> None:

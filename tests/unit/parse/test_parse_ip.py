@@ -195,7 +195,8 @@ def test_next_hops_on_lines_of_their_own() -> None:
     [
         ("10.0.0.0/8 dev eth0", (1, 0, 0, 0)),
         ("", (0, 1, 0, 0)),
-        ("10.0.0.0/8 tos 0x10 dev eth0", (1, 0, 1, 0)),
+        ("10.0.0.0/8 tos 0x10 dev eth0", (1, 0, 0, 0)),
+        ("10.0.0.0/8 tos what dev eth0", (0, 0, 0, 1)),
         ("10.0.0.0/8 encap mpls 100 via 192.0.2.1", (1, 0, 1, 0)),
         ("10.0.0.0/99 dev eth0", (0, 0, 0, 1)),
         ("unreachable", (0, 0, 0, 1)),
@@ -211,7 +212,8 @@ def test_four_outcomes_of_a_route(line: str, result: tuple[int, ...]) -> None:
     ("members", "result", "message"),
     [
         ({"dst": "10.0.0.0/8", "dev": "eth0"}, (1, 0, 0, 0), ""),
-        ({"dst": "10.0.0.0/8", "dev": "eth0", "tos": "0x10"}, (1, 0, 1, 0), "the route's `tos 0x10`"),
+        ({"dst": "10.0.0.0/8", "dev": "eth0", "tos": "0x10"}, (1, 0, 0, 0), ""),
+        ({"dst": "10.0.0.0/8", "dev": "eth0", "encap": "mpls"}, (1, 0, 1, 0), "the route's `encap mpls`"),
         ({"dst": "10.0.0.0/8", "from": "all", "dev": "eth0"}, (1, 0, 0, 0), ""),
         ({"dev": "eth0"}, (0, 0, 0, 1), "`dst` is missing"),
         ({"dst": "10.0.0.0/8", "metric": "x"}, (0, 0, 0, 1), "`metric` is `x`, not a number"),
@@ -244,6 +246,23 @@ RULES = [
         "65:\tfrom all tos 0x10 oif d0 [detached] lookup 55",
         {"priority": 65, "src": "all", "tos": "0x10", "oif": "d0", "oif_detached": None, "table": "55"},
     ),
+    (
+        "66:\tfrom all uidrange 0-99 ipproto tcp sport 10-20 dport 80 lookup 7 suppress_prefixlength 3",
+        {
+            "priority": 66,
+            "src": "all",
+            "uid_start": 0,
+            "uid_end": 99,
+            "ipproto": "tcp",
+            "sport_start": 10,
+            "sport_end": 20,
+            "dport": 80,
+            "table": "7",
+            "suppress_prefixlen": 3,
+        },
+    ),
+    ("67:\tfrom all lookup [l3mdev-table]", {"priority": 67, "src": "all", "l3mdev": None}),
+    ("69:\tfrom 2001:db8::/32 lookup 7", {"priority": 69, "src": "2001:db8::", "srclen": 32, "table": "7"}),
 ]
 
 
@@ -253,15 +272,17 @@ def test_a_policy_rule_is_the_same_in_both_forms(text: str, members: dict[str, o
 
     assert one.problems == other.problems == ()
     for field in ("priority", "action", "table", "src", "dst", "iif", "oif", "fwmark", "fwmask", "tos",
-                  "invert", "goto"):  # fmt: skip
+                  "invert", "goto", "protocol", "source_ports", "destination_ports", "users",
+                  "suppress_prefixlength", "l3mdev", "detached"):  # fmt: skip
         assert getattr(one.rows[0], field) == getattr(other.rows[0], field)
 
 
 @pytest.mark.parametrize(
     ("text", "kind"),
     [
-        ("62:\tfrom all ipproto tcp dport 22 lookup 103", Kind.UNMODELLED),
-        ("1000:\tfrom all lookup [l3mdev-table]", Kind.UNMODELLED),
+        ("62:\tfrom all tun_id 7 lookup 103", Kind.UNMODELLED),
+        ("66:\tfrom all lookup main suppress_ifgroup 5", Kind.UNMODELLED),
+        ("67:\tfrom all ipproto nonsense lookup main", Kind.MALFORMED),
         ("from all lookup main", Kind.MALFORMED),
         ("5:\tfrom 192.0.2.0/99 lookup main", Kind.MALFORMED),
         ("5:\tfrom all fwmark x lookup main", Kind.MALFORMED),
@@ -301,10 +322,12 @@ def test_neighbours_that_cannot_be_read(text: str) -> None:
     assert outcomes(parse_neigh_text(text, file="f")) == (0, 0, 0, 1)
 
 
-def test_a_neighbour_proxy_is_not_modelled() -> None:
-    parsed = parse_neigh('[{"dst":"192.0.2.9","dev":"eth0","proxy":null}]', file="f")
+def test_a_proxied_neighbour_is_the_same_in_both_forms() -> None:
+    (one,) = parse_neigh('[{"dst":"192.0.2.9","dev":"eth0","proxy":null}]', file="f").rows
+    (other,) = parse_neigh_text("192.0.2.9 dev eth0 proxy", file="f").rows
 
-    assert outcomes(parsed) == (0, 1, 1, 0)
+    assert (one.mac, one.states) == (other.mac, other.states) == (None, frozenset({"PROXY"}))
+    assert outcomes(parse_neigh('[{"dst":"192.0.2.9","proxy":null}]', file="f")) == (0, 1, 1, 0)
 
 
 @pytest.mark.parametrize(
@@ -312,7 +335,8 @@ def test_a_neighbour_proxy_is_not_modelled() -> None:
     [
         ({"mac": "02:00:00:00:00:01", "ifname": "vx0", "dst": "192.0.2.2", "flags": ["self"]}, (1, 0, 0, 0)),
         ({"mac": "02:00:00:00:00:01", "ifname": "vx0", "master": "br0", "vlan": 7}, (1, 0, 0, 0)),
-        ({"mac": "02:00:00:00:00:01", "ifname": "vx0", "dst": "192.0.2.2", "vni": 5}, (1, 0, 1, 0)),
+        ({"mac": "02:00:00:00:00:01", "ifname": "vx0", "dst": "192.0.2.2", "vni": 5}, (1, 0, 0, 0)),
+        ({"mac": "02:00:00:00:00:01", "ifname": "vx0", "dst": "192.0.2.2", "port": 5}, (1, 0, 1, 0)),
         ({"mac": "02:00:00:00:00:01"}, (0, 0, 0, 1)),
         ({"mac": "nothing", "ifname": "vx0"}, (0, 0, 0, 1)),
         ({"mac": "02:00:00:00:00:01", "ifname": "vx0", "dst": "x"}, (0, 0, 0, 1)),
@@ -320,3 +344,43 @@ def test_a_neighbour_proxy_is_not_modelled() -> None:
 )
 def test_forwarding_entries(members: dict[str, object], result: tuple[int, ...]) -> None:
     assert outcomes(parse_fdb(json.dumps([members]), file="f")) == result
+
+
+ROUTES = [
+    (
+        "1.2.3.0/24 tos 0x10 via 192.0.2.9 dev a",
+        {"dst": "1.2.3.0/24", "tos": "0x10", "gateway": "192.0.2.9", "dev": "a"},
+    ),
+    (
+        "2001:db8:1::/64 from 2001:db8:5::/64 via 2001:db8::9 dev a metric 1024 pref high",
+        {
+            "dst": "2001:db8:1::/64", "from": "2001:db8:5::/64", "gateway": "2001:db8::9", "dev": "a",
+            "metric": 1024, "pref": "high",
+        },
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "members"), ROUTES)
+def test_a_route_is_the_same_in_both_forms(text: str, members: dict[str, object]) -> None:
+    (one,) = parse_route_text(text, file="f").rows
+    (other,) = parse_route(json.dumps([members]), file="f").rows
+
+    for field in ("kind", "destination", "hops", "metric", "tos", "source", "preference"):
+        assert getattr(one, field) == getattr(other, field)
+
+
+def test_a_next_hop_of_several_has_flags_of_its_own() -> None:
+    text = "10.0.0.0/8 \n\tnexthop via 192.0.2.1 dev a weight 1 dead linkdown \n\tnexthop dev b weight 1 \n"
+    (row,) = parse_route_text(text, file="f").rows
+
+    assert [set(hop.flags) for hop in row.hops] == [{"dead", "linkdown"}, set()]
+
+
+def test_what_an_address_is_marked_with_in_both_forms() -> None:
+    held = {"family": "inet6", "local": "fe80::1", "prefixlen": 64, "scope": "link", "tentative": True}
+    as_json = device(addr_info=[held]).addresses[0]
+    text = "2: a: <UP> mtu 1500 state UP\n    inet6 fe80::1/64 scope link tentative\n"
+    as_text = parse_addr_text(text, file="f").rows[0].addresses[0]
+
+    assert as_json.flags == as_text.flags == {"tentative"}

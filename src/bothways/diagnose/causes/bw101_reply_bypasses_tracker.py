@@ -15,6 +15,7 @@ from typing import Final
 
 from bothways.diagnose.bypass import Bypass, bypass_of
 from bothways.diagnose.case import Case
+from bothways.diagnose.counted import counted_by, counters_shown, too_young
 from bothways.diagnose.culprits import culprits_of
 from bothways.diagnose.gaps import gaps_of_sight, gaps_of_walk
 from bothways.diagnose.hop import with_reply
@@ -103,6 +104,7 @@ def _gaps(
         gaps.append(f"the model expects the RST from {predicted.label}")
     else:
         gaps.extend(gaps_of_walk(case))
+    gaps.extend(too_young(case, bypass))
     if not culprits:
         gaps.append("no single rule or flow was found without which the connection lives")
     if case.story is not None and not bypass.certain:
@@ -184,9 +186,9 @@ def _chain(case: Case, mechanism: Mechanism, bypass: Bypass) -> tuple[Link, ...]
             ),
         ),
         Link(
-            f"the SYN/ACK bypassed {mechanism.label}: it {bypass.way}",
+            f"the SYN/ACK bypassed {mechanism.label}: it {bypass.way}{counted_by(case, bypass)}",
             bypass.basis,
-            ages.all(bypass.evidence),
+            ages.all(bypass.evidence, counters_shown(case, bypass)),
         ),
         Link(
             f"the client's ACK was INVALID there, in state SYN_SENT: {mechanism.invalid.reason}",

@@ -77,6 +77,11 @@ _TRIED: Final = (
 def popular_attempts(host: str, netns: str, device: str, address: IPAddress) -> Iterator[Attempt]:
     """Every one of them, made for one namespace, its outer device and the address in question."""
     place = host if netns == "root" else f"{host}/{netns}"
+    ipv6 = address.version == 6  # noqa: PLR2004
     for command, does, because in _TRIED:
+        if ipv6 and "net.ipv4." in command:
+            continue
         words = command.format(address=address, device=device)
+        if ipv6 and words.startswith("iptables "):
+            words = f"ip6{words[2:]}"
         yield Attempt((f"{place}: {words}",), does, because)

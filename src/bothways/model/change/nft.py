@@ -14,6 +14,7 @@ from typing import Final
 from bothways.facts.change import Act, NftEdit
 from bothways.facts.dump import Dump
 from bothways.facts.nft import NftChain, NftRule, NftTable
+from bothways.facts.nft_action import Remark
 from bothways.facts.snapshot import Netns
 from bothways.model.change.refusal import NothingToChangeError
 
@@ -125,11 +126,7 @@ def _without(chain: NftChain, wanted: NftRule) -> NftChain:
 
 def _says(rule: NftRule) -> list[object]:
     """What a rule asks and does; counters and comments do not count."""
-    return [
-        (s.matches, None if s.target is None else (s.target.name, dict(s.target.options), s.target.goto))
-        for s in rule.statements
-        if s.matches or s.target is not None
-    ]
+    return [s.does for s in rule.statements if not isinstance(s.does, Remark)]
 
 
 def _table(netns: Netns, old: Tables, edit: NftEdit) -> NftTable:

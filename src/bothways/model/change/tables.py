@@ -14,6 +14,10 @@ from bothways.model.change.refusal import NothingToChangeError
 
 __all__ = ["change_conntrack", "change_neighbour", "change_route", "change_routing_rule"]
 
+_IPV6 = 6
+#: ``IP6_RT_PRIO_USER``: the metric of an IPv6 route that names none.
+_METRIC = 1024
+
 
 def change_route(netns: Netns, edit: RouteEdit) -> Netns:
     """Add, replace or remove routes. Raises NothingToChangeError if none fits, or none were collected."""
@@ -24,6 +28,8 @@ def change_route(netns: Netns, edit: RouteEdit) -> Netns:
     rows = tuple(netns.routes)
     if edit.act in (Act.ADD, Act.REPLACE):
         added = _reached(netns, edit.route)
+        if added.destination.version == _IPV6 and not added.metric:
+            added = replace(added, metric=_METRIC)
         same = [r for r in rows if _in_place_of(added, r)]
         if same and edit.act is Act.ADD:
             raise NothingToChangeError(
@@ -43,21 +49,25 @@ def change_route(netns: Netns, edit: RouteEdit) -> Netns:
 
 def change_routing_rule(netns: Netns, edit: RoutingRuleEdit) -> Netns:
     """Add or remove policy rules. Raises NothingToChangeError if none fits, or none were collected."""
-    if netns.rules is None:
+    ipv6 = edit.version == _IPV6
+    given, option = (netns.rules6, "-6 ") if ipv6 else (netns.rules, "")
+    if given is None:
         raise NothingToChangeError(
-            f"the policy rules of {netns.label} were not collected", "collect `ip -j rule` there"
+            f"the policy rules of {netns.label} were not collected", f"collect `ip {option}-j rule` there"
         )
-    rows = tuple(netns.rules)
+    rows = tuple(given)
     if edit.act is Act.ADD:
         rule = edit.rule if edit.numbered else replace(edit.rule, priority=_free_priority(rows))
-        ordered = tuple(sorted((*rows, rule), key=lambda r: r.priority))
-        return replace(netns, rules=replace(netns.rules, rows=ordered))
-    gone = [r for r in rows if edit.act is Act.FLUSH and r.priority] or [
-        r for r in rows if edit.act is Act.DELETE and _same_rule(edit, r)
-    ][:1]
-    if not gone:
-        raise NothingToChangeError(f"{netns.label} has no such policy rule", "see `ip rule`")
-    return replace(netns, rules=replace(netns.rules, rows=tuple(r for r in rows if r not in gone)))
+        left = tuple(sorted((*rows, rule), key=lambda r: r.priority))
+    else:
+        gone = [r for r in rows if edit.act is Act.FLUSH and r.priority] or [
+            r for r in rows if edit.act is Act.DELETE and _same_rule(edit, r)
+        ][:1]
+        if not gone:
+            raise NothingToChangeError(f"{netns.label} has no such policy rule", f"see `ip {option}rule`")
+        left = tuple(r for r in rows if r not in gone)
+    changed = replace(given, rows=left)
+    return replace(netns, rules6=changed) if ipv6 else replace(netns, rules=changed)
 
 
 def change_neighbour(netns: Netns, edit: NeighbourEdit) -> Netns:

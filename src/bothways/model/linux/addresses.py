@@ -14,11 +14,15 @@ from bothways.facts.address import IPAddress, network
 from bothways.facts.device import Device, InterfaceAddress
 from bothways.facts.route import NextHop, Route
 from bothways.facts.snapshot import Netns
+from bothways.model.linux.source_address import select_ipv6, usable
 
-__all__ = ["connected_routes", "local_routes", "primary", "select"]
+__all__ = ["connected_routes", "local_routes", "primary", "redirected", "select"]
 
 #: Scopes from the widest to the narrowest; an address serves destinations of its own scope and narrower.
 _SCOPES = {"global": 0, "universe": 0, "site": 200, "link": 253, "host": 254}
+_IPV4 = 4
+#: ``IP6_RT_PRIO_ADDRCONF``: the metric of routes that the kernel makes of IPv6 addresses.
+_METRIC = 256
 _SHORT = 31  # a prefix this long has no broadcast address, RFC 3021
 
 
@@ -26,7 +30,7 @@ def primary(device: Device, version: int = 4) -> Iterator[InterfaceAddress]:
     """Addresses of a device that are not secondary: the first one of each subnet."""
     seen = set()
     for held in device.addresses:
-        if held.address.version != version:
+        if held.address.version != version or "secondary" in held.flags:
             continue
         subnet = ip_network((held.peer or held.address, held.prefix), strict=False)
         if subnet not in seen:
@@ -42,6 +46,8 @@ def select(netns: Netns, device: str, toward: IPAddress | None, *, scope: str = 
     the namespace has none of this scope.
     """
     version = 4 if toward is None else toward.version
+    if toward is not None and version != _IPV4:
+        return select_ipv6(netns, device, toward)
     limit = _SCOPES.get(scope, 0)
     chosen = netns.device(device)
     first: IPAddress | None = None
@@ -64,6 +70,24 @@ def select(netns: Netns, device: str, toward: IPAddress | None, *, scope: str = 
     )
 
 
+_LINK_SCOPE = 2  # RFC 4291 section 2.7
+
+
+def redirected(device: Device, destination: IPAddress) -> IPAddress | None:
+    """
+    The address of the device where a packet came in, to which REDIRECT sends it.
+
+    ``nf_nat_redirect``: the first one; of IPv6 the first that is of use, and for a destination on the link
+    (an address or a group) the first of that kind.
+    """
+    held = (h for h in device.addresses if h.address.version == destination.version)
+    if destination.version == _IPV4:
+        return next((h.address for h in held), None)
+    link_group = destination.is_multicast and destination.packed[1] & 0x0F == _LINK_SCOPE
+    local = destination.is_link_local or link_group
+    return next((h.address for h in held if usable(h) and (not local or h.address.is_link_local)), None)
+
+
 def local_routes(netns: Netns) -> Iterator[Route]:
     """The rows of table ``local`` that the kernel makes of the addresses (``fib_add_ifaddr``)."""
     for device in netns.devices or ():
@@ -71,7 +95,7 @@ def local_routes(netns: Netns) -> Iterator[Route]:
             continue
         for held in device.addresses:
             yield _row("local", held, str(held.address), device)
-            if held.address.version != 4:  # noqa: PLR2004 - IPv4 alone has broadcasts and host prefixes
+            if held.address.version != _IPV4:  # which alone has broadcasts and host prefixes
                 continue
             subnet = ip_network((held.address, held.prefix), strict=False)
             if held.scope == "host" and held.address.is_loopback:
@@ -102,4 +126,5 @@ def _row(kind: str, held: InterfaceAddress, destination: str, device: Device, ta
         held.span,
         prefsrc=held.address,
         protocol="kernel",
+        metric=_METRIC if held.address.version != _IPV4 and table == "main" else 0,
     )

@@ -26,6 +26,11 @@ class Buffer:
         looked at the frame; "" elsewhere.
     :param bridge: the bridge that the frame is in, "" elsewhere.
     :param next_hop: the neighbour that it goes to, None before it is routed.
+    :param on_link: True if its route names no gateway: the neighbour is whoever the header names in the end.
+    :param bound: device by which alone it may leave, "" for any.
+    :param port_in: the port of a bridge where it came in, and *port_out* where it leaves, as ``br_netfilter``
+        keeps them; "" for what no bridge handed to the IP hooks.
+    :param prerouted: True if it passed PREROUTING inside of a bridge.
     """
 
     packet: Packet
@@ -38,6 +43,11 @@ class Buffer:
     next_hop: IPAddress | None = None
     packet_type: str = ""
     bridge: str = ""
+    on_link: bool = False
+    bound: str = ""
+    port_in: str = ""
+    port_out: str = ""
+    prerouted: bool = False
 
     @property
     def mine(self) -> bool:

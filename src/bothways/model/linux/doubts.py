@@ -8,17 +8,15 @@ from bothways.model.linux.settings import command
 __all__ = ["doubts_of"]
 
 
-def doubts_of(netns: Netns) -> list[str]:
-    """What is not known of the hooks of a namespace, whatever packet passes them."""
-    label, tables = netns.label, netns.iptables
-    found = []
+def doubts_of(netns: Netns, version: int = 4) -> list[str]:
+    """What is not known of the hooks of a namespace, whatever packet of one IP version passes them."""
+    name, tables = ("iptables", netns.iptables) if version == 4 else ("ip6tables", netns.ip6tables)  # noqa: PLR2004 - IPv4
+    label, found = netns.label, []
     if tables is None:
-        what = command(netns, "iptables-save -c")
-        found.append(f"which iptables rules {label} has: `{what}` was not collected")
+        what = command(netns, f"{name}-save -c")
+        found.append(f"which {name} rules {label} has: `{what}` was not collected")
     elif not tables.whole:
-        found.append(
-            f"which other iptables rules {label} has: the dump is a filtered view ({tables.partial})"
-        )
+        found.append(f"which other {name} rules {label} has: the dump is a filtered view ({tables.partial})")
     found.extend(
         f"what the nftables table `{span.text.strip()}` of {label} does: it is not modelled"
         for span in netns.unmodelled_nft or ()

@@ -15,25 +15,27 @@ from functools import partial
 from typing import Final
 
 from bothways.facts.address import IPAddress
-from bothways.facts.choice import Freedom, Oracle
+from bothways.facts.choice import Oracle
 from bothways.facts.iptables import Rule, Table
 from bothways.facts.packet import Packet
 from bothways.facts.snapshot import Netns
-from bothways.facts.span import Span
 from bothways.facts.step import Did
 from bothways.facts.trajectory import Way
-from bothways.model.linux.addresses import primary, select
+from bothways.model.linux.addresses import redirected, select
 from bothways.model.linux.buffer import Buffer
+from bothways.model.linux.bypass import Bypasses
 from bothways.model.linux.conntrack.entry import CtState, Tracking
 from bothways.model.linux.conntrack.table import ConntrackTable
-from bothways.model.linux.doubts import doubts_of
+from bothways.model.linux.family import Family, version_of
+from bothways.model.linux.functions import in_family
 from bothways.model.linux.hook import Hook
+from bothways.model.linux.hook_listener import Quiet, Told
 from bothways.model.linux.iptables.chain import Decision, traverse
 from bothways.model.linux.iptables.probe import Probe
-from bothways.model.linux.iptables.targets import Effect, Verdict
-from bothways.model.linux.iptables.uses import tracks
+from bothways.model.linux.iptables.sets import written_sets
+from bothways.model.linux.iptables.targets import Verdict
 from bothways.model.linux.nat import NatTarget, translate
-from bothways.model.linux.nftables import FUNCTION, walk
+from bothways.model.linux.nftables import FUNCTION, Memory, walk
 from bothways.model.linux.passage import Account
 from bothways.model.linux.routing import Routing, Wanted
 from bothways.model.linux.stages import (
@@ -42,14 +44,11 @@ from bothways.model.linux.stages import (
     NAT,
     Native,
     Stage,
-    bridge_chains,
     nat_priority,
-    native_nat,
-    stages_of,
 )
 from bothways.model.linux.variants import variant_of
 
-__all__ = ["Halt", "Netfilter", "attached"]
+__all__ = ["Halt", "Netfilter", "Visit", "attached"]
 
 _TRANSLATED: Final = frozenset({"SRC_NAT", "DST_NAT"})
 _FIRST: Final = Tracking(CtState.NEW, Way.ORIGINAL, None, None, "")
@@ -61,11 +60,14 @@ class Halt:
     The packet goes no further.
 
     :param reject: what a REJECT answers with, "" for a drop. The step of a reject is the answer's.
+    :param forward: the device by which a rule sends it out instead (``fwd``), and *next_hop* for whom.
     """
 
     reject: str = ""
     rule: Rule | None = None
     cell: str = ""
+    forward: str = ""
+    next_hop: IPAddress | None = None
 
 
 class Netfilter:
@@ -79,14 +81,10 @@ class Netfilter:
         self.routing = routing
         self.oracle = oracle
         self.variant = variant_of(kernel)
-        self.tables: dict[str, list[Table]] = {}
-        for table in netns.iptables or ():
-            self.tables.setdefault(table.name, []).append(table)
-        self.stages = {hook: stages_of(netns, hook) for hook in Hook}
-        self.native_nat = {hook: native_nat(netns, hook) for hook in Hook}
-        self.bridged = {hook: bridge_chains(netns, hook) for hook in Hook}
-        self.tracks = tracks(netns)
-        self.doubts = tuple(doubts_of(netns))
+        self.families = {version: Family(netns, version) for version in (4, 6)}
+        self.memory: Memory = {}
+        self.bypasses = Bypasses(netns)
+        self.written_sets = frozenset(written_sets((*(netns.iptables or ()), *(netns.ip6tables or ()))))
 
     def run(
         self,
@@ -95,45 +93,47 @@ class Netfilter:
         account: Account,
         now_ns: int,
         *,
-        after: Callable[[], Halt | None] | None = None,
+        after: Callable[[str], Halt | None] | None = None,
     ) -> Halt | None:
         """
         Take a packet through all stages of a hook; None if it goes on.
 
-        :param after: called behind each stage: looks whether the packet now takes another way. Chains of
-            nft do not look, unless their type is ``route``.
+        :param after: called behind each stage with its name: looks whether the packet now takes another way.
+            Chains of nft do not look, unless their type is ``route``; they are called "" then.
         """
-        for text in self.doubts:
+        family = self.families[version_of(buffer)]
+        for text in family.doubts:
             account.doubt(text)
-        visit = _Visit(self, hook, buffer, account, now_ns)
-        for stage in self.stages[hook]:
-            looks = isinstance(stage, str) or stage.chain.kind == "route"
-            halt = visit.stage(stage) or (after() if after is not None and looks else None)
-            if halt is not None:
-                return halt
-        return None
-
-    def run_bridge(self, hook: Hook, buffer: Buffer, account: Account) -> Halt | None:
-        """Take a frame through the chains of the family ``bridge`` on a bridge's hook; None if it goes on."""
-        visit = _Visit(self, hook, buffer, account, 0)
-        for native in self.bridged[hook]:
-            halt = visit.stage(native)
+        if self.bypasses:
+            device = buffer.device_out or buffer.device_in
+            account.steps.extend(self.bypasses.at_hook(hook, device, buffer.mark, buffer.packet))
+        visit = Visit(self, hook, buffer, account, now_ns)
+        for stage in family.stages[hook]:
+            halt = visit.stage(stage) or (after(_watched(stage)) if after is not None else None)
             if halt is not None:
                 return halt
         return None
 
     def masquerade(self, buffer: Buffer) -> IPAddress | None:
         """The source address that MASQUERADE takes: of the device that the packet leaves by."""
-        return select(self.netns, buffer.device_out, buffer.next_hop)
+        ip = buffer.packet.ip
+        toward = buffer.next_hop if ip is None or ip.src.version == 4 else ip.dst  # noqa: PLR2004 - IPv4
+        return select(self.netns, buffer.device_out, toward)
+
+    def mtu(self, buffer: Buffer) -> int | None:
+        """What fits through the devices by which the packet came and leaves."""
+        found = [self.netns.device(name) for name in (buffer.device_in, buffer.device_out) if name]
+        sizes = [device.mtu for device in found if device is not None and device.mtu is not None]
+        return min(sizes, default=None)
 
     def redirect(self, buffer: Buffer) -> IPAddress | None:
-        """The destination that REDIRECT takes: the first address of the device that the packet came in at."""
-        device = self.netns.device(buffer.device_in)
-        return None if device is None else next((h.address for h in primary(device)), None)
+        """The destination that REDIRECT takes: an address of the device that the packet came in at."""
+        device, ip = self.netns.device(buffer.device_in), buffer.packet.ip
+        return None if device is None or ip is None else redirected(device, ip.dst)
 
 
 @dataclass(slots=True)
-class _Visit:
+class Visit:
     """One packet at one hook."""
 
     netfilter: Netfilter
@@ -141,6 +141,28 @@ class _Visit:
     buffer: Buffer
     account: Account
     now_ns: int
+
+    @property
+    def family(self) -> Family:
+        """What hangs here for the packet's IP version."""
+        return self.netfilter.families[version_of(self.buffer)]
+
+    def named(self, function: str) -> str:
+        """A function of the kernel as it is called for the packet's IP version."""
+        return in_family(function, self.family.version)
+
+    @property
+    def label(self) -> str:
+        """The namespace, as doubts name it."""
+        return self.netfilter.netns.label
+
+    @property
+    def oracle(self) -> Oracle:
+        """Who is asked where the rules do not tell."""
+        return self.netfilter.oracle
+
+    def _told(self) -> Told:
+        return Told(self, self.named(self.netfilter.variant.rules))
 
     @property
     def device(self) -> str:
@@ -151,7 +173,7 @@ class _Visit:
     def stage(self, name: Stage) -> Halt | None:
         """One stage of the hook."""
         if isinstance(name, Native):
-            return self._decided(self._walk(name, self.buffer, _Told(self, FUNCTION)), FUNCTION)
+            return self._decided(self._walk(name, self.buffer, Told(self, FUNCTION)), FUNCTION)
         actions: dict[str, Callable[[], Halt | None]] = {
             CONNTRACK: self._track,
             NAT: self._translate,
@@ -163,17 +185,20 @@ class _Visit:
     # -- tables ---------------------------------------------------------------------------------
 
     def _filter(self, name: str) -> Halt | None:
-        for table in self.netfilter.tables.get(name, ()):
-            halt = self._decided(self._traverse(table, self.buffer, _Told(self)))
+        for table in self.family.tables.get(name, ()):
+            halt = self._decided(self._traverse(table, self.buffer, self._told()))
             if halt is not None:
                 return halt
         return None
 
-    def _traverse(self, table: Table, buffer: Buffer, listener: _Told | _Quiet) -> Decision:
+    def _traverse(self, table: Table, buffer: Buffer, listener: Told | Quiet) -> Decision:
         return traverse(table, self.hook, buffer, self._probe, self.netfilter, listener)
 
-    def _walk(self, native: Native, buffer: Buffer, listener: _Told | _Quiet) -> Decision:
-        return walk(native, self.hook, buffer, self._probe, self.netfilter, listener)
+    def _walk(self, native: Native, buffer: Buffer, listener: Told | Quiet) -> Decision:
+        memory = self.netfilter.memory
+        if isinstance(listener, Quiet):  # a walk that does not happen leaves nothing behind
+            memory = {place: dict(learned) for place, learned in memory.items()}
+        return walk(native, self.hook, buffer, self._probe, self.netfilter, listener, memory)
 
     def _decided(self, decision: Decision, function: str = "") -> Halt | None:
         effect = decision.effect
@@ -182,7 +207,7 @@ class _Visit:
         if effect.did is not None:
             self.account.note(
                 self.device,
-                function or self.netfilter.variant.rules,
+                function or self.named(self.netfilter.variant.rules),
                 effect.did,
                 self.buffer.packet,
                 effect.reason,
@@ -190,7 +215,7 @@ class _Visit:
                 cell=decision.cell,
             )
         if effect.verdict is Verdict.DROP:
-            return Halt("", decision.rule, decision.cell)
+            return Halt("", decision.rule, decision.cell, effect.forward, effect.next_hop)
         return None
 
     def _probe(self, buffer: Buffer) -> Probe:
@@ -209,6 +234,10 @@ class _Visit:
             netfilter.routing.kind_of,
             self._holder_of,
             self._way_back,
+            netfilter.netns.ipsets,
+            netfilter.written_sets,
+            buffer.port_in,
+            buffer.port_out,
         )
 
     def _holder_of(self, address: IPAddress) -> str:
@@ -226,19 +255,20 @@ class _Visit:
 
     def _track(self) -> Halt | None:
         buffer, netfilter = self.buffer, self.netfilter
-        if not netfilter.tracks or buffer.tracking is not None:
+        if not self.family.tracks or buffer.tracking is not None:
             return None
         found = netfilter.conntrack.track(
             buffer.packet, self.now_ns, zone=buffer.zone, hook=self.hook, notrack=buffer.untracked
         )
         buffer.tracking = found
         did = {CtState.INVALID: Did.INVALID, CtState.UNTRACKED: Did.UNTRACKED}.get(found.state, Did.TRACKED)
+        did = Did.DROPPED if found.dropped else did
         reason = found.why if did is not Did.TRACKED else f"{found.state}: {found.why}"
-        function = netfilter.variant.tracker[self.hook]
+        function = self.named(netfilter.variant.tracker[self.hook])
         self.account.note(
             self.device, function, did, buffer.packet, reason, evidence=found.evidence, cell=found.cell
         )
-        return None
+        return Halt() if found.dropped else None
 
     def _confirm(self) -> Halt | None:
         buffer = self.buffer
@@ -261,7 +291,7 @@ class _Visit:
 
         def rules(packet: Packet) -> NatTarget | None:
             buffer.packet = packet
-            decision = self._nat_rules(buffer, _Told(self))
+            decision = self._nat_rules(buffer, self._told())
             if decision is not None:
                 asked.append(decision)
             return None if decision is None else decision.effect.nat
@@ -290,7 +320,7 @@ class _Visit:
                 evidence = tuple(dict.fromkeys((*passed.evidence, *evidence)))
         if did is None:
             return None
-        function = netfilter.variant.nat[self.hook]
+        function = self.named(netfilter.variant.nat[self.hook])
         self.account.note(
             self.device, function, did, before, reason, after=result.packet, evidence=evidence, cell=cell
         )
@@ -298,24 +328,24 @@ class _Visit:
 
     def _nat_stands(self, tracking: Tracking) -> bool:
         """True if something translates here: a nat table, or an entry whose rules were not collected."""
-        netfilter = self.netfilter
+        family = self.family
         # One chain anywhere hangs the translation on all hooks (``nf_nat_register_fn``).
-        if NAT in netfilter.tables or any(netfilter.native_nat.values()) or netfilter.netns.iptables is None:
+        if NAT in family.tables or any(family.native_nat.values()) or family.collected is None:
             return True
         connection = tracking.connection
         return connection is not None and bool(_TRANSLATED & connection.status)
 
-    def _nat_rules(self, buffer: Buffer, listener: _Told | _Quiet) -> Decision | None:
+    def _nat_rules(self, buffer: Buffer, listener: Told | Quiet) -> Decision | None:
         """
         The decision of the first nat table or chain that translates or drops, None if none does.
 
         iptables' tables stand at the priority of the hook's NAT; of the same priority nft comes first.
         """
-        native = self.netfilter.native_nat[self.hook]
+        native = self.family.native_nat[self.hook]
         own = nat_priority(self.hook)
         asked: list[Callable[[], Decision]] = [
             *(partial(self._walk, n, buffer, listener) for n in native if n.priority <= own),
-            *(partial(self._traverse, t, buffer, listener) for t in self.netfilter.tables.get(NAT, ())),
+            *(partial(self._traverse, t, buffer, listener) for t in self.family.tables.get(NAT, ())),
             *(partial(self._walk, n, buffer, listener) for n in native if n.priority > own),
         ]
         for ask in asked:
@@ -328,50 +358,15 @@ class _Visit:
         """The rule that would translate this packet if it were the first of a connection."""
         if tracking.state not in (CtState.INVALID, CtState.UNTRACKED):
             return None
-        decision = self._nat_rules(replace(self.buffer, tracking=_FIRST), _Quiet())
+        decision = self._nat_rules(replace(self.buffer, tracking=_FIRST), Quiet())
         return decision if decision is not None and decision.effect.nat is not None else None
 
 
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """A listener that writes down what it hears."""
-
-    visit: _Visit
-    function: str = ""
-
-    def doubt(self, text: str) -> None:
-        self.visit.account.doubt(f"{self.visit.netfilter.netns.label}: {text}")
-
-    def choose(self, key: str, options: list[str], *, freedom: Freedom, evidence: tuple[Span, ...]) -> str:
-        oracle = self.visit.netfilter.oracle
-        return oracle.choose(key, options, freedom=freedom, evidence=evidence)
-
-    def changed(self, effect: Effect, rule: Rule, cell: str, before: Packet) -> None:
-        visit = self.visit
-        visit.account.note(
-            visit.device,
-            self.function or visit.netfilter.variant.rules,
-            effect.did or Did.CHANGED,
-            before,
-            effect.reason,
-            after=visit.buffer.packet,
-            evidence=(rule.span,),
-            cell=cell,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Quiet:
-    """A listener of a walk that does not happen: it takes the likeliest and tells nobody."""
-
-    def doubt(self, text: str) -> None:
-        """Not told."""
-
-    def choose(self, key: str, options: list[str], *, freedom: Freedom, evidence: tuple[Span, ...]) -> str:  # noqa: ARG002 - the protocol's names
-        return options[0]
-
-    def changed(self, effect: Effect, rule: Rule, cell: str, before: Packet) -> None:
-        """Nothing changes."""
+def _watched(stage: Stage) -> str:
+    """The name of a stage that looks whether it changed the way of a packet, else ""."""
+    if isinstance(stage, str):
+        return stage
+    return "route" if stage.chain.kind == "route" else ""
 
 
 def attached(tracking: Tracking | None) -> Tracking | None:

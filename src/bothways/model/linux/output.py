@@ -1,14 +1,15 @@
 """
 The way out of the IP layer: what a namespace sends, forwards on, or answers.
 
-``net/ipv4/ip_output.c``, ``icmp.c``, ``nf_reject_ipv4.c``. A packet of the namespace itself is routed,
-passes OUTPUT, is routed again if a rule changed its addresses or its mark (``ip_route_me_harder``), and
-leaves through POSTROUTING like a forwarded one. An answer of the stack is such a packet.
+``net/ipv4/ip_output.c``, ``icmp.c``, ``nf_reject_ipv4.c``, and their siblings of IPv6. A packet of the
+namespace itself is routed, passes OUTPUT, is routed again if a rule changed its addresses or its mark
+(``ip_route_me_harder``), and leaves through POSTROUTING like a forwarded one. An answer of the stack is
+such a packet.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from bothways.facts.address import BROADCAST, IPAddress, Mac
@@ -19,20 +20,33 @@ from bothways.facts.span import Span
 from bothways.facts.step import Did
 from bothways.model.linux import answers
 from bothways.model.linux.addresses import select
+from bothways.model.linux.answers import KINDS, Trouble
 from bothways.model.linux.buffer import Buffer
 from bothways.model.linux.conntrack.entry import Tracking
+from bothways.model.linux.family import version_of
+from bothways.model.linux.functions import in_family
 from bothways.model.linux.hook import Hook
+from bothways.model.linux.learned import Learned
 from bothways.model.linux.netfilter import Halt, Netfilter, attached
 from bothways.model.linux.passage import Account, Transmission
-from bothways.model.linux.routing import Outcome, Routing, Wanted
+from bothways.model.linux.routing import Outcome, Routing, Wanted, asked_by
 from bothways.model.linux.settings import Settings
 from bothways.model.linux.sockets import Sockets
+from bothways.model.linux.stages import NAT
 
 __all__ = ["LOOPBACK", "Layer", "Outgoing", "header_of"]
 
 LOOPBACK: Final = "lo"
 #: Answers within answers: a packet to an own address that is answered to an own address, and no deeper.
 _DEPTH: Final = 8
+_SENDABLE: Final = frozenset({"unicast", "local", "broadcast", "multicast"})
+#: What a socket is told where its packet has no way (``fib_props``, ``ip6_rt_type_to_error``).
+_ERRORS: Final = {
+    "none": "Network is unreachable",
+    "unreachable": "No route to host",
+    "prohibit": "Permission denied",
+    "blackhole": "Invalid argument",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +59,7 @@ class Layer:
     sockets: Sockets
     settings: Settings
     oracle: Oracle
+    learned: Learned = field(default_factory=Learned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +86,21 @@ class Outgoing:
         if route.kind == "unknown":
             self.lost(buffer, "ip_route_output_flow", route)
             return
-        if route.kind not in ("unicast", "local", "broadcast"):
-            self.drop(buffer, "ip_route_output_flow", route.reason, evidence=route.evidence)
+        if route.kind not in _SENDABLE:
+            self.drop(buffer, "ip_route_output_flow", _said(route), evidence=route.evidence)
             return
         self._follow(buffer, route)
-        before = (ip.src, ip.dst, buffer.mark)
+        before = (ip.src, ip.dst, buffer.mark, ip.tos)
 
-        def rerouted() -> Halt | None:
+        def rerouted(watched: str) -> Halt | None:
+            """Route again if the stage that the packet just passed changed what it watches."""
             nonlocal before
             now = header_of(buffer)
-            if (now.src, now.dst, buffer.mark) == before:
+            old, before = before, (now.src, now.dst, buffer.mark, now.tos)
+            if before == old or not watched or (watched == NAT and now.dst == old[1]):
                 return None
-            before = (now.src, now.dst, buffer.mark)
             again = self._route_out(buffer)
-            if again.kind not in ("unicast", "local", "broadcast"):
+            if again.kind not in _SENDABLE:
                 self.drop(buffer, "ip_route_me_harder", again.reason, evidence=again.evidence)
                 return Halt()
             self._follow(buffer, again)
@@ -97,13 +113,14 @@ class Outgoing:
             self.leave(buffer)
 
     def _route_out(self, buffer: Buffer) -> Outcome:
-        ip = header_of(buffer)
-        return self.layer.routing.lookup(Wanted(ip.dst, ip.src, mark=buffer.mark, tos=ip.tos))
+        asked = asked_by(buffer.packet, mark=buffer.mark)
+        return self.layer.routing.lookup(replace(asked, device_out=buffer.bound) if buffer.bound else asked)
 
-    @staticmethod
-    def _follow(buffer: Buffer, route: Outcome) -> None:
+    def _follow(self, buffer: Buffer, route: Outcome) -> None:
         buffer.device_out = LOOPBACK if route.kind == "local" else route.device
-        buffer.next_hop = route.next_hop
+        nearer = self.layer.learned.gateway.get(header_of(buffer).dst)
+        buffer.next_hop = nearer if nearer is not None and route.kind == "unicast" else route.next_hop
+        buffer.on_link = buffer.next_hop == header_of(buffer).dst
 
     def leave(self, buffer: Buffer) -> None:
         """POSTROUTING, and the device."""
@@ -124,9 +141,19 @@ class Outgoing:
             self.account.transmissions.append(Transmission(device, frame))
             return
         bare = found is not None and bool(found.flags & {"NOARP", "POINTOPOINT"})
-        self.note(buffer, "ip_output", Did.SENT, f"leaves by {device} for {buffer.next_hop}")
+        # Without a gateway, a rule behind the routing that writes a destination chooses the neighbour too.
+        next_hop = ip.dst if buffer.on_link else buffer.next_hop
+        self.note(buffer, "ip_output", Did.SENT, f"leaves by {device} for {next_hop}")
         frame = packet.with_macs(Mac(""), Mac(""))
-        self.account.transmissions.append(Transmission(device, frame, None if bare else buffer.next_hop))
+        self.account.transmissions.append(Transmission(device, frame, None if bare else next_hop))
+
+    def link(self, device: str, packet: Packet) -> None:
+        """OUTPUT and POSTROUTING of neighbour discovery, which has its device and MACs already."""
+        buffer = Buffer(packet, device_out=device)
+        if self.halted(Hook.OUTPUT, buffer) or self.halted(Hook.POSTROUTING, buffer):
+            return
+        self.note(buffer, "ndisc_send_skb", Did.SENT, f"leaves by {device}")
+        self.account.transmissions.append(Transmission(device, buffer.packet))
 
     # -- answers --------------------------------------------------------------------------------
 
@@ -144,48 +171,118 @@ class Outgoing:
             return
         evidence = () if halt.rule is None else (halt.rule.span,)
         why = f"a rule rejects it with {halt.reject}"
+        if self.for_everybody(buffer):
+            self.drop(buffer, "reject_tg", f"{why}; a broadcast is never answered", evidence, halt.cell)
+            return
         if halt.reject == "tcp-reset":
-            answer = answers.reset(buffer.packet)
+            answer = answers.reset(buffer.packet, by_rule=True)
             if answer is None:
                 self.drop(buffer, "nf_send_reset", f"{why}; a RST is never answered", evidence, halt.cell)
             else:
                 related = attached(buffer.tracking)
+                if related is not None and related.connection is not None:
+                    self.layer.netfilter.conntrack.close_by_rule(related.connection, self.now_ns)
                 self.answer(buffer, "nf_send_reset", answer, why, related, evidence, halt.cell)
             return
-        kind = answers.REJECTIONS.get(halt.reject)
+        kind = answers.REJECTIONS[version_of(buffer)].get(halt.reject)
         if kind is None:
             self.account.doubt(f"what `--reject-with {halt.reject}` answers: it is not modelled")
             self.drop(buffer, "reject_tg", why, evidence, halt.cell)
         else:
             self.complain(buffer, "nf_send_unreach", kind, why, evidence, halt.cell)
 
+    def for_everybody(self, buffer: Buffer) -> bool:
+        """True of an IPv4 broadcast, which nothing is answered to."""
+        target = header_of(buffer).dst
+        return target.version == 4 and self.layer.routing.kind_of(target) == "broadcast"  # noqa: PLR2004 - IPv4
+
     def complain(
         self,
         buffer: Buffer,
         function: str,
-        kind: tuple[int, int],
+        trouble: Trouble | tuple[int, int],
         why: str,
         evidence: tuple[Span, ...] = (),
         cell: str = "",
+        *,
+        mtu: int | None = None,
     ) -> None:
-        """Drop a packet and tell its sender by ICMP."""
+        """
+        Drop a packet and tell its sender by ICMP.
+
+        :param mtu: what fits, of a packet that is too big.
+        """
+        kind = KINDS[version_of(buffer)][trouble] if isinstance(trouble, Trouble) else trouble
         source = self._own_address(buffer)
-        answer = None if source is None else answers.icmp_error(buffer.packet, kind, source)
+        answer = None
+        if source is not None and not self.for_everybody(buffer):
+            answer = answers.icmp_error(buffer.packet, kind, source, mtu=mtu)
         if answer is None:
             self.drop(buffer, function, why, evidence, cell)
             return
         reason = f"{why}: answered with ICMP type {kind[0]} code {kind[1]}"
         self.answer(buffer, function, answer, reason, attached(buffer.tracking), evidence, cell)
 
+    def refuse(self, buffer: Buffer, route: Outcome) -> None:
+        """End a packet whose route says that it goes nowhere (``ip_error``, ``ip6_pkt_drop``)."""
+        if route.kind in KINDS[version_of(buffer)]:
+            self.complain(buffer, "ip_error", Trouble(route.kind), route.reason, route.evidence)
+        else:
+            self.drop(buffer, "ip_error", route.reason, evidence=route.evidence)
+
     def _own_address(self, buffer: Buffer) -> IPAddress | None:
-        """The sender of an ICMP error: the address that was asked, else the one toward the asker."""
-        ip = header_of(buffer)
-        if self.layer.netns.owner_of(ip.dst) is not None:
+        """
+        The sender of an ICMP error: the address that was asked, else the one toward the asker.
+
+        IPv6 prefers the source that the route names, then an address of the device where the packet came in
+        (``icmp6_send``). IPv4 does so where ``icmp_errors_use_inbound_ifaddr`` is set.
+        """
+        ip, layer = header_of(buffer), self.layer
+        if layer.routing.kind_of(ip.dst) == "local":
             return ip.dst
-        back = self.layer.routing.lookup(Wanted(ip.src))
+        back = layer.routing.lookup(self.toward(ip.src))
+        inbound = layer.settings.value("net.ipv4.icmp_errors_use_inbound_ifaddr")
+        if ip.src.version == 4:  # noqa: PLR2004 - IPv4
+            if inbound is not None and inbound.value and buffer.device_in:
+                return select(layer.netns, buffer.device_in, ip.src, scope="link")
+            return self.source_by(back)
         if back.source is not None:
             return back.source
-        return select(self.layer.netns, back.device, back.next_hop) if back.kind == "unicast" else None
+        return select(layer.netns, buffer.device_in or back.device, ip.src)
+
+    def toward(self, address: IPAddress) -> Wanted:
+        """What is asked for an answer of the stack itself."""
+        return Wanted(address)
+
+    def source_by(self, route: Outcome) -> IPAddress | None:
+        """The address that the stack takes for what leaves by a route."""
+        if route.source is not None:
+            return route.source
+        if route.kind == "local":
+            return route.next_hop or select(self.layer.netns, route.device, None)
+        return select(self.layer.netns, route.device, route.next_hop) if route.kind == "unicast" else None
+
+    def aside(self, buffer: Buffer, function: str, packet: Packet, answer: Packet, why: str) -> None:
+        """Send a packet of the stack's own while the one that made it do so goes on."""
+        device = buffer.device_in
+        self.tell(buffer, device, function, Did.ANSWERED, packet, why, after=answer)
+        if self.depth < _DEPTH:
+            again = type(self)(self.layer, self.account, self.now_ns, self.depth + 1)
+            again.go_out(Buffer(answer, tracking=attached(buffer.tracking)))
+
+    def tell(
+        self,
+        buffer: Buffer,
+        device: str,
+        function: str,
+        did: Did,
+        before: Packet,
+        why: str,
+        *,
+        after: Packet | None = None,
+    ) -> None:
+        """Write a step at a device, with the packet before and after it."""
+        self.account.note(device, in_family(function, version_of(buffer)), did, before, why, after=after)
 
     def answer(
         self,
@@ -200,7 +297,7 @@ class Outgoing:
         """Tell of an answer, and send it."""
         self.account.note(
             buffer.device_in or buffer.device_out,
-            function,
+            in_family(function, version_of(buffer)),
             Did.ANSWERED,
             buffer.packet,
             why,
@@ -210,7 +307,7 @@ class Outgoing:
         )
         if self.depth < _DEPTH:
             again = type(self)(self.layer, self.account, self.now_ns, self.depth + 1)
-            again.go_out(Buffer(answer, tracking=tracking))
+            again.go_out(Buffer(answer, tracking=tracking, bound=_bound(buffer, answer)))
 
     # -- words ----------------------------------------------------------------------------------
 
@@ -218,20 +315,29 @@ class Outgoing:
         self, buffer: Buffer, function: str, did: Did, why: str, *, evidence: tuple[Span, ...] = ()
     ) -> None:
         """Write a step of this packet."""
-        self.account.note(_device(buffer), function, did, buffer.packet, why, evidence=evidence)
+        name = in_family(function, version_of(buffer))
+        self.account.note(_device(buffer), name, did, buffer.packet, why, evidence=evidence)
 
     def drop(
         self, buffer: Buffer, function: str, why: str, evidence: tuple[Span, ...] = (), cell: str = ""
     ) -> None:
         """Write that the packet ends here."""
+        name = in_family(function, version_of(buffer))
         self.account.note(
-            _device(buffer), function, Did.DROPPED, buffer.packet, why, evidence=evidence, cell=cell
+            _device(buffer), name, Did.DROPPED, buffer.packet, why, evidence=evidence, cell=cell
         )
 
     def lost(self, buffer: Buffer, function: str, route: Outcome) -> None:
         """Write that nothing tells which way the packet goes."""
         self.account.doubt(route.reason)
         self.note(buffer, function, Did.UNKNOWN, route.reason, evidence=route.evidence)
+
+
+def _bound(buffer: Buffer, answer: Packet) -> str:
+    """An answer to a link-local address leaves by the device where the packet came in (``icmp6_send``)."""
+    ip = answer.ip
+    local = ip is not None and ip.dst.version != 4 and ip.dst.is_link_local  # noqa: PLR2004 - IPv4
+    return buffer.device_in if local else ""
 
 
 def _device(buffer: Buffer) -> str:
@@ -244,3 +350,8 @@ def header_of(buffer: Buffer) -> Ip:
     if ip is None:
         raise ValueError("a packet without an IP header came to the IP layer")
     return ip
+
+
+def _said(route: Outcome) -> str:
+    error = _ERRORS.get(route.kind)
+    return route.reason if error is None else f"{route.reason}: the sender is told at once ({error})"

@@ -14,6 +14,8 @@ from bothways.facts.span import Span
 
 __all__ = ["Setting", "Settings", "command"]
 
+_IPV4 = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
@@ -35,13 +37,15 @@ class Settings:
         number = None if found is None else _number(found)
         return None if found is None or number is None else Setting(number, (found.span,))
 
-    def of_device(self, name: str, device: str) -> Setting | None:
+    def of_device(self, name: str, device: str, version: int = 4) -> Setting | None:
         """
         ``net.ipv4.conf.*.NAME`` as it is in force for a device: the higher of its own and that of ``all``.
 
         A device that the dump does not hold may have a higher one than ``all``: then only 1 and more is
-        known.
+        known. In IPv6 a device's own is in force, whatever ``all`` says.
         """
+        if version != _IPV4:
+            return self.value(f"net.ipv6.conf.{device}.{name}")
         whole = self.value(f"net.ipv4.conf.all.{name}")
         own = self.value(f"net.ipv4.conf.{device}.{name}")
         if own is None:
@@ -50,8 +54,16 @@ class Settings:
             return own
         return whole
 
-    def forwarding(self, device: str) -> Setting | None:
-        """Whether packets that come in at a device are forwarded (``IN_DEV_FORWARD``)."""
+    def forwarding(self, device: str, version: int = 4) -> Setting | None:
+        """
+        Whether packets that come in at a device are forwarded (``IN_DEV_FORWARD``).
+
+        In IPv6 ``all`` decides, and since 6.17 ``force_forwarding`` of the device as well (``ip6_forward``).
+        """
+        if version != _IPV4:
+            whole = self.value("net.ipv6.conf.all.forwarding")
+            forced = self.value(f"net.ipv6.conf.{device}.force_forwarding")
+            return forced if forced is not None and forced.value else whole
         own = self.value(f"net.ipv4.conf.{device}.forwarding")
         if own is not None:
             return own

@@ -14,44 +14,32 @@ from dataclasses import replace
 from typing import Final
 
 from bothways.facts.address import Endpoint, IPAddress, is_group
+from bothways.facts.bypass import Side
 from bothways.facts.choice import Oracle
 from bothways.facts.device import Device
 from bothways.facts.packet import ETH_ARP, ETH_IP, ETH_IP6, ArpOp, Packet
 from bothways.facts.snapshot import Netns
-from bothways.facts.step import Did
+from bothways.facts.step import Did, Step
 from bothways.model.linux import arp
 from bothways.model.linux.bridge import Bridges
 from bothways.model.linux.buffer import Buffer
+from bothways.model.linux.bypass import Bypasses
 from bothways.model.linux.conntrack.table import ConntrackTable
 from bothways.model.linux.hook import Hook
 from bothways.model.linux.internet import Internet
+from bothways.model.linux.link_filter import LinkFilter
 from bothways.model.linux.netfilter import Netfilter
 from bothways.model.linux.output import Layer
 from bothways.model.linux.passage import Account, Passage, Transmission
 from bothways.model.linux.routing import Routing
 from bothways.model.linux.settings import Settings
 from bothways.model.linux.sockets import Sockets
+from bothways.model.linux.unfollowed import UNFOLLOWED
 
 __all__ = ["Passage", "Stack", "Transmission"]
 
 #: Masters that hand a frame on as their own.
 _BUNDLES: Final = frozenset({"bond", "team"})
-#: Devices of the kernel that put a frame into another packet; where it comes out is not followed.
-_TUNNELS: Final = frozenset(
-    {
-        "vxlan",
-        "geneve",
-        "gre",
-        "gretap",
-        "ip6gre",
-        "ip6gretap",
-        "ipip",
-        "sit",
-        "wireguard",
-        "macsec",
-        "erspan",
-    }
-)
 #: Devices on devices, through which a frame that goes out is followed down.
 _STACKED: Final = frozenset({"bridge", "vlan", *_BUNDLES})
 _NESTING: Final = 8
@@ -69,10 +57,12 @@ class Stack:
         self.netns = netns
         self.conntrack = ConntrackTable(netns, oracle=oracle, kernel=kernel)
         self._oracle = oracle
+        self._bypasses = Bypasses(netns)
         self._routing = Routing(netns, oracle)
         self._sockets = Sockets(netns, oracle)
         self._bridges = Bridges(netns, oracle)
         self._netfilter = Netfilter(netns, self.conntrack, self._routing, oracle=oracle, kernel=kernel)
+        self._filter = LinkFilter(netns, self._netfilter)
         self._internet = Internet(
             Layer(netns, self._routing, self._netfilter, self._sockets, Settings(netns), oracle)
         )
@@ -99,6 +89,15 @@ class Stack:
         account.transmissions.append(Transmission(device, packet))
         return self._finish(account)
 
+    def beside(self, device: str, side: Side, packet: Packet) -> tuple[Step, ...]:
+        """What a frame meets at a device that is not modelled: tc, XDP, foreign handlers, flowtables."""
+        found = self._bypasses
+        return tuple(found.at_device(device, side, packet)) if found else ()
+
+    def source_toward(self, address: IPAddress) -> IPAddress | None:
+        """The address that a packet of this namespace gets on its way to another; None without a way."""
+        return self._internet.source_toward(address)
+
     def connect(self, local: Endpoint, peer: Endpoint) -> None:
         """Register one end of a connection: segments for it find a socket."""
         self._sockets.connect(local, peer)
@@ -107,9 +106,21 @@ class Stack:
         """Forget one end of a connection."""
         self._sockets.close(local, peer)
 
-    def arp_request(self, device: str, address: IPAddress) -> Packet:
-        """The request by which this namespace asks at a device who has an address."""
-        return arp.request(self.netns, device, address)
+    def ask(self, device: str, address: IPAddress, source: IPAddress | None, now_ns: int) -> Passage:
+        """
+        Ask at a device who has an address: by ARP, or in IPv6 by neighbour discovery.
+
+        :param source: sender of the packet that waits for the answer.
+        """
+        account = self._account()
+        if address.version == 4:  # noqa: PLR2004 - IPv4
+            request = arp.request(self.netns, device, address, source)
+            asking = Buffer(request, device_out=device)
+            if self._filter.arp(Hook.OUTPUT, asking, account) is None:
+                account.transmissions.append(Transmission(device, asking.packet))
+        else:
+            self._internet.solicit(device, address, source, account, now_ns)
+        return account.passage()
 
     # -- in ---------------------------------------------------------------------------------------
 
@@ -130,16 +141,31 @@ class Stack:
         if not device.up:
             account.note(name, "netif_rx", Did.DROPPED, packet, f"{name} is down", evidence=(device.span,))
             return
+        account.steps.extend(self.beside(name, Side.IN, packet))
         refusing = next((row for row in self.netns.ingress_drops or () if row.device == name), None)
         if refusing is not None:
             why = f"an nftables chain at the ingress of {name} drops all that comes in"
             account.note(name, "nf_hook_ingress", Did.DROPPED, packet, why, evidence=(refusing.span,))
             return
-        if not self._taken_by_master(device, packet, account, now_ns, nested):
+        if self._filter.watches("ingress", name):
+            bridged = self._filter.ingress(device, packet, account, bridged)
+            if bridged is None:
+                return
+            packet = bridged.packet
+        # A VLAN's device has its frames before the bridge that owns the lower one (``vlan_do_receive``).
+        tag = packet.ethernet.vlan
+        above = tag and any(self._carries(each, device, tag) for each in self.netns.devices or ())
+        if above or not self._taken_by_master(device, packet, account, now_ns, nested, bridged):
             self._untag(device, packet, account, now_ns, nested, bridged)
 
     def _taken_by_master(
-        self, device: Device, packet: Packet, account: Account, now_ns: int, nested: int
+        self,
+        device: Device,
+        packet: Packet,
+        account: Account,
+        now_ns: int,
+        nested: int,
+        carried: Buffer | None,
     ) -> bool:
         """True if the bridge, bond or switch that owns the device has the frame now."""
         master = None if device.master is None else self.netns.device(device.master)
@@ -147,10 +173,10 @@ class Stack:
             return False
         bridge = self._bridges.of_port(device)
         if bridge is not None:
-            self._bridged(bridge, device, packet, account, now_ns, nested)
+            self._bridged(bridge, device, packet, account, now_ns, nested, carried)
             return True
         if master is not None and master.kind in _BUNDLES:
-            self._receive(master.name, packet, account, now_ns, nested + 1)
+            self._receive(master.name, packet, account, now_ns, nested + 1, carried)
             return True
         if device.master == "ovs-system" or (master is not None and master.kind == "openvswitch"):
             why = f"{device.name} is a port of Open vSwitch, which takes all its frames"
@@ -166,11 +192,19 @@ class Stack:
         return False
 
     def _bridged(
-        self, bridge: Device, port: Device, packet: Packet, account: Account, now_ns: int, nested: int
+        self,
+        bridge: Device,
+        port: Device,
+        packet: Packet,
+        account: Account,
+        now_ns: int,
+        nested: int,
+        carried: Buffer | None,
     ) -> None:
         buffer = Buffer(packet, device_in=port.name, bridge=bridge.name)
+        buffer.mark = 0 if carried is None else carried.mark
         buffer.packet_type = self._packet_type(bridge, packet)
-        if self._netfilter.run_bridge(Hook.PREROUTING, buffer, account) is not None:
+        if self._filter.bridge(Hook.PREROUTING, buffer, account, now_ns) is not None:
             return
         packet = buffer.packet
         spread = self._bridges.forward(bridge, port, packet)
@@ -180,10 +214,12 @@ class Stack:
         did = Did.DROPPED if not many else Did.COPIED if many > 1 else Did.MATCHED
         account.note(bridge.name, spread.function, did, packet, spread.reason, evidence=spread.evidence)
         for name in spread.ports:
-            account.transmissions.extend(self._out_of_port(Hook.FORWARD, buffer, name, account))
+            leaving = replace(buffer, packet=spread.leaving(name, packet))
+            account.transmissions.extend(self._out_of_port(Hook.FORWARD, leaving, name, account, now_ns))
         if spread.up:
-            upward = replace(buffer, device_in=bridge.name)
-            if self._netfilter.run_bridge(Hook.INPUT, upward, account) is not None:
+            packet = spread.leaving(bridge.name, packet)
+            upward = replace(buffer, device_in=bridge.name, packet=packet)
+            if self._filter.bridge(Hook.INPUT, upward, account) is not None:
                 return
             own = upward.packet
             if not is_group(packet.ethernet.dst):
@@ -198,12 +234,18 @@ class Stack:
             return "broadcast" if set(target) <= set("f:") else "multicast"
         return "other" if target and bridge.mac and target not in self._bridges.own(bridge) else "host"
 
-    def _out_of_port(self, hook: Hook, buffer: Buffer, port: str, account: Account) -> list[Transmission]:
+    def _out_of_port(
+        self, hook: Hook, buffer: Buffer, port: str, account: Account, now_ns: int = 0
+    ) -> list[Transmission]:
         """What leaves by a port of a copy, behind FORWARD or OUTPUT and POSTROUTING: one frame or none."""
         copy = replace(buffer, device_out=port)
         for each in (hook, Hook.POSTROUTING):
-            if self._netfilter.run_bridge(each, copy, account) is not None:
+            if self._filter.bridge(each, copy, account, now_ns) is not None:
                 return []
+        long = self._bridges.too_long(port, copy.packet)
+        if long is not None:
+            account.note(port, "br_dev_queue_push_xmit", Did.DROPPED, copy.packet, long)
+            return []
         return [Transmission(port, copy.packet)]
 
     def _untag(
@@ -237,7 +279,8 @@ class Stack:
     ) -> None:
         """The receiver of the frame: this device or another station."""
         target = packet.ethernet.dst
-        if target and device.mac and target != device.mac and not is_group(target):
+        told = "" if bridged is None else bridged.packet_type
+        if target and device.mac and target != device.mac and not is_group(target) and told != "host":
             why = f"the frame is for {target}, not for {device.name} ({device.mac})"
             account.note(device.name, "eth_type_trans", Did.IGNORED, packet, why)
         elif packet.arp is not None:
@@ -252,6 +295,10 @@ class Stack:
             )
 
     def _arp(self, device: Device, packet: Packet, account: Account) -> None:
+        heard = Buffer(packet, device_in=device.name)
+        if self._filter.arp(Hook.INPUT, heard, account) is not None:
+            return
+        packet = heard.packet
         asked = packet.arp
         if asked is None:
             return
@@ -263,7 +310,7 @@ class Stack:
         if "NOARP" in device.flags:
             account.note(device.name, "arp_rcv", Did.IGNORED, packet, f"{device.name} does no ARP")
             return
-        answer = arp.answer(asked, device, self.netns, self._routing, self._oracle)
+        answer = arp.answer(asked, device, self._internet.layer, account)
         if answer.reply is None:
             account.note(
                 device.name, "arp_process", Did.IGNORED, packet, answer.reason, evidence=answer.evidence
@@ -278,7 +325,9 @@ class Stack:
             after=answer.reply,
             evidence=answer.evidence,
         )
-        account.transmissions.append(Transmission(device.name, answer.reply))
+        said = Buffer(answer.reply, device_out=device.name)
+        if self._filter.arp(Hook.OUTPUT, said, account) is None:
+            account.transmissions.append(Transmission(device.name, said.packet))
 
     # -- out --------------------------------------------------------------------------------------
 
@@ -291,10 +340,14 @@ class Stack:
         pending = [(t, 0) for t in account.transmissions]
         while pending:
             transmission, nested = pending.pop(0)
+            seen = self._filter.egress(transmission, account)
+            if seen is None:
+                continue
+            transmission = seen
             device = self.netns.device(transmission.device)
-            if device is not None and device.kind in _TUNNELS:
+            if device is not None and device.kind in UNFOLLOWED:
                 name = f"{device.kind} device {device.name} of {self.netns.label}"
-                account.doubt(f"where a frame goes that {name} sends: tunnels of the kernel are not followed")
+                account.doubt(f"where a frame goes that {name} sends: {UNFOLLOWED[device.kind]}")
             down = device is not None and device.kind in _STACKED and transmission.next_hop is None
             if device is None or not down or nested > _NESTING:
                 ready.append(transmission)
@@ -316,7 +369,13 @@ class Stack:
                 did = Did.DROPPED
             account.note(device.name, spread.function, did, packet, spread.reason, evidence=spread.evidence)
             buffer = Buffer(packet, bridge=device.name)
-            return [t for name in spread.ports for t in self._out_of_port(Hook.OUTPUT, buffer, name, account)]
+            return [
+                sent
+                for name in spread.ports
+                for sent in self._out_of_port(
+                    Hook.OUTPUT, replace(buffer, packet=spread.leaving(name, packet)), name, account
+                )
+            ]
         if device.kind == "vlan":
             lower = self._lower(device)
             number = device.info.get("id")

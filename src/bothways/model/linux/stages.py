@@ -52,12 +52,16 @@ _PRIORITIES: Final[Mapping[str, int]] = {
     "security": 50,
     CONFIRM: 0x7FFFFFFF,
 }
-_FAMILIES: Final = frozenset({"ip", "inet"})
+#: Families of nft tables that a packet of IPv4 or IPv6 meets.
+_FAMILIES: Final[Mapping[int, frozenset[str]]] = {
+    4: frozenset({"ip", "inet"}),
+    6: frozenset({"ip6", "inet"}),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Native:
-    """A base chain of a native nft table, which IPv4 packets meet."""
+    """A base chain of a native nft table."""
 
     table: NftTable
     chain: NftChain
@@ -72,20 +76,20 @@ class Native:
 Stage = str | Native
 
 
-def stages_of(netns: Netns, hook: Hook) -> tuple[Stage, ...]:
-    """Everything on a hook, in order."""
+def stages_of(netns: Netns, hook: Hook, version: int = 4) -> tuple[Stage, ...]:
+    """Everything on a hook that packets of one IP version meet, in order."""
     placed: list[tuple[int, int, Stage]] = [
         (_priority(name, hook), len(STAGES[hook]), name) for name in STAGES[hook]
     ]
-    chains = list(_chains(netns, hook, nat=False))
+    chains = list(_chains(netns, hook, version, nat=False))
     placed += [(native.priority, -number, native) for number, native in enumerate(chains, 1)]
     placed.sort(key=lambda row: row[:2])
     return tuple(stage for _, _, stage in placed)
 
 
-def native_nat(netns: Netns, hook: Hook) -> tuple[Native, ...]:
+def native_nat(netns: Netns, hook: Hook, version: int = 4) -> tuple[Native, ...]:
     """The native chains that the translation of a hook asks, in order."""
-    return tuple(sorted(_chains(netns, hook, nat=True), key=lambda native: native.priority))
+    return tuple(sorted(_chains(netns, hook, version, nat=True), key=lambda native: native.priority))
 
 
 def bridge_chains(netns: Netns, hook: Hook) -> tuple[Native, ...]:
@@ -109,9 +113,9 @@ def _priority(name: str, hook: Hook) -> int:
     return nat_priority(hook) if name == NAT else _PRIORITIES[name]
 
 
-def _chains(netns: Netns, hook: Hook, *, nat: bool) -> Iterator[Native]:
+def _chains(netns: Netns, hook: Hook, version: int, *, nat: bool) -> Iterator[Native]:
     for table in netns.nft or ():
-        if table.family not in _FAMILIES or table.dormant:
+        if table.family not in _FAMILIES[version] or table.dormant:
             continue
         for chain in table.chains.values():
             if chain.hook == hook.lower() and (chain.kind == "nat") is nat:

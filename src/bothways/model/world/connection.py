@@ -22,9 +22,11 @@ from bothways.facts.question import Question
 from bothways.facts.snapshot import Snapshot
 from bothways.facts.step import Did
 from bothways.facts.trajectory import Way
+from bothways.model.world.complaint import REFUSED, pathless, told_by
+from bothways.model.world.delivery import Delivery
 from bothways.model.world.endpoint import End, EndState, Heard, Reaction, heard
 from bothways.model.world.journal import Draft
-from bothways.model.world.network import Delivery, Network
+from bothways.model.world.network import Network
 from bothways.model.world.observed import Observed
 from bothways.model.world.replay import Replay
 from bothways.model.world.wiring import At
@@ -148,6 +150,9 @@ class _Conversation:
         else:
             draft = Draft(name, way, end.name, packet, self._network.now_ns)
             self._network.send(home.host, home.netns, draft)
+            told = pathless(draft.trails)
+            if told is not None and end.state is EndState.SYN_SENT:
+                end.state, end.told = EndState.CLOSED, told
         self._hear()
 
     def _repeat(self, end: End, state: EndState) -> None:
@@ -171,12 +176,24 @@ class _Conversation:
             packet = delivery.packet
             local, peer = packet.destination, packet.source
             if packet.tcp is None or local is None or peer is None:
+                self._complained(packet)
                 continue
             found = self._ends.get((local, peer))
             if found is not None:
                 self._react(found[0], packet)
             elif heard(packet.tcp) is Heard.SYN:
                 self._accept(delivery, local, peer)
+
+    def _complained(self, packet: Packet) -> None:
+        """An ICMP error about a SYN ends the attempt (``tcp_v4_err``); later ones a connection outlives."""
+        told = told_by(packet)
+        about = None if packet.icmp is None else packet.icmp.inner
+        if told is None or about is None or about.source is None or about.destination is None:
+            return
+        found = self._ends.get((about.source, about.destination))
+        if found is not None and found[0].state is EndState.SYN_SENT:
+            found[0].state, found[0].told = EndState.CLOSED, told
+            self._close(found[0])
 
     def _accept(self, delivery: Delivery, local: Endpoint, peer: Endpoint) -> None:
         tcp, at = delivery.packet.tcp, delivery.at
@@ -237,7 +254,8 @@ class _Conversation:
         return {"client", "server"} <= {end.name for end in talking}
 
     def _conclude(self, client: End) -> Walk:
-        doubts = tuple(self._network.unknown)
+        bypassed = self._network.bypassed()
+        doubts = tuple(dict.fromkeys((*bypassed, *self._network.unknown)))
         fate, why = self._fate(client)
         if doubts and fate in (Fate.TIMEOUT, Fate.STALL):
             fate, why = Fate.UNKNOWN, f"{why}, on a way where something is unknown: {doubts[0]}"
@@ -249,9 +267,16 @@ class _Conversation:
             self._replay.assumptions,
             doubts,
             self._network.crossings.all(),
+            bypassed,
         )
 
     def _fate(self, client: End) -> tuple[Fate, str]:
+        if client.told is not None:
+            refused = client.told == REFUSED
+            fate = Fate.REFUSED if refused else Fate.ICMP_ERROR
+            teller = self._teller()
+            own = f"({client.told})" in teller
+            return fate, teller if own else f"the client is told at once ({client.told}): {teller}"
         if client.ended is not None:
             fate = Fate.RESET if client.ended is Reaction.RESET else Fate.REFUSED
             return fate, f"the client received a RST {self._blame()}"
@@ -270,6 +295,15 @@ class _Conversation:
             if draft.name == "RST" and draft.way is Way.REPLY:
                 return f"made by {draft.sender}"
         return "from the network"
+
+    def _teller(self) -> str:
+        """Why the last ICMP error was sent, or why the client's own stack had no way."""
+        for draft in reversed(self._network.drafts):
+            for trail in draft.trails if draft.way is Way.ORIGINAL else ():
+                last = trail[-1] if trail else None
+                if last is not None and last.did in (Did.ANSWERED, Did.DROPPED):
+                    return f"{last.reason} ({last.place})"
+        return "by an ICMP error"
 
     def _stranger(self, client: End) -> str | None:
         """An answer that reached the client's own namespace in the name of somebody it had not asked."""

@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Final
 
 from bothways.facts.address import Endpoint
-from bothways.facts.packet import TCP, Ethernet, Flag, Ip, Packet, Tcp
+from bothways.facts.packet import ETH_IP, ETH_IP6, TCP, Ethernet, Flag, Ip, Packet, Tcp
 
 __all__ = ["REACTIONS", "End", "EndState", "Heard", "Reaction", "heard"]
 
@@ -107,6 +107,7 @@ class End:
 
     :param got_data: True once data of the peer was taken.
     :param acked: True once the peer acknowledged data of ours.
+    :param told: the error by which the stack ended the attempt, None if it did not.
     """
 
     name: str
@@ -119,6 +120,7 @@ class End:
     acked: bool = False
     data_end: int | None = None
     ended: Reaction | None = None
+    told: str | None = None
 
     def react(self, tcp: Tcp) -> Reaction:
         """Take one segment and change state; the caller sends what the reaction asks for."""
@@ -156,6 +158,7 @@ class End:
         self.seq = (self.seq + taken) & 0xFFFFFFFF
         if length:
             self.data_end = self.seq
-        ip = Ip(self.local.address, self.peer.address, TCP, ttl=64, df=True)
-        kind = 0x0800 if self.local.address.version == 4 else 0x86DD  # noqa: PLR2004
-        return Packet(Ethernet(type=kind), ip=ip, tcp=tcp, length=54 + length)
+        ipv4 = self.local.address.version == 4  # noqa: PLR2004
+        ip = Ip(self.local.address, self.peer.address, TCP, ttl=64, df=True if ipv4 else None)
+        kind, headers = (ETH_IP, 54) if ipv4 else (ETH_IP6, 74)
+        return Packet(Ethernet(type=kind), ip=ip, tcp=tcp, length=headers + length)

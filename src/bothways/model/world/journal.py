@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from bothways.facts.packet import Flag, Packet
@@ -9,7 +10,7 @@ from bothways.facts.prediction import Branch, Journey
 from bothways.facts.step import Did, Place, Step
 from bothways.facts.trajectory import Way
 
-__all__ = ["Draft", "Frame"]
+__all__ = ["Draft", "Frame", "passed_on"]
 
 
 @dataclass(slots=True)
@@ -30,6 +31,23 @@ class Draft:
         numbers = {id(trail): number for number, trail in enumerate(each for each in self.trails if each)}
         branches = tuple(Branch(tuple(trail), self._split(trail, numbers)) for trail in self.trails if trail)
         return Journey(self.name, self.way, self.sender, self.packet, branches, self.at_ns, flags)
+
+    def mattering(self) -> Iterator[Step]:
+        """Steps of every copy that went on, or ended for a reason; not of those that nobody took."""
+        lasting: dict[int, int] = {}
+        trails = {id(trail): trail for trail in self.trails}
+        for trail in self.trails:
+            if not trail or trail[-1].did is Did.IGNORED:
+                continue
+            one, upto = trail, len(trail)
+            while True:
+                lasting[id(one)] = max(lasting.get(id(one), 0), upto)
+                source = self.splits.get(id(one))
+                if source is None:
+                    break
+                one, upto = source
+        for key, upto in lasting.items():
+            yield from trails[key][:upto]
 
     def begin(self, source: list[Step] | None = None, shared: int = 0) -> list[Step]:
         """Begin a trail; *shared* steps of *source* are its past."""
@@ -80,3 +98,14 @@ class Frame:
             copy.trail.extend(steps)
             frames.append(copy)
         return frames
+
+
+def passed_on(one: Packet, other: Packet) -> bool:
+    """True if a stack passed *other* on as *one*; False if it made a packet of its own."""
+    if one.arp is not None or other.arp is not None:
+        return one.arp is not None and other.arp is not None and one.arp.op == other.arp.op
+    if one.tcp is not None and other.tcp is not None:
+        return one.tcp.flags == other.tcp.flags and one.tcp.seq == other.tcp.seq
+    if one.icmp is not None and other.icmp is not None:
+        return one.icmp.type == other.icmp.type
+    return one.ip is not None and other.ip is not None and one.ip.protocol == other.ip.protocol

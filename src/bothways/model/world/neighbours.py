@@ -1,5 +1,5 @@
 """
-Who answers ARP.
+Who answers ARP, or in IPv6 neighbour discovery.
 
 The request is walked through the model like any packet, so every station that would answer is
 found: a namespace that holds the address, or a flow that turns the request into a reply. Several
@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from bothways.facts.address import IPAddress, Mac
 from bothways.facts.choice import Freedom, Oracle
 from bothways.facts.device import Neighbour
-from bothways.facts.packet import Packet
 from bothways.facts.span import Span
 from bothways.facts.step import Did, Step
 from bothways.model.linux.stack import Stack
@@ -50,23 +49,31 @@ class Reply:
         return f"{step.place.host} {step.place.device} {step.function}"
 
 
+#: Asks out of a device of a stack who has an address, for a packet of a sender that waits.
+Ask = Callable[[Stack, At, IPAddress, IPAddress | None], list[Reply]]
+
+
 class Neighbours:
     """Neighbour tables of one walk, filled as packets need them."""
 
-    def __init__(self, ask: Callable[[At, Packet], list[Reply]], oracle: Oracle, observed: Observed) -> None:
+    def __init__(self, ask: Ask, oracle: Oracle, observed: Observed) -> None:
         self._broadcast = ask
         self._oracle = oracle
         self._observed = observed
         self._known: dict[tuple[At, IPAddress], Mac | None] = {}
 
-    def resolve(self, stack: Stack, at: At, address: IPAddress) -> Mac | None:
-        """The MAC that frames for *address* get at a device; None if nobody answers."""
+    def resolve(self, stack: Stack, at: At, address: IPAddress, source: IPAddress | None) -> Mac | None:
+        """
+        The MAC that frames for *address* get at a device; None if nobody answers.
+
+        :param source: sender of the packet that waits.
+        """
         key = (at, address)
         if key not in self._known:
-            self._known[key] = self._ask(stack, at, address)
+            self._known[key] = self._ask(stack, at, address, source)
         return self._known[key]
 
-    def _ask(self, stack: Stack, at: At, address: IPAddress) -> Mac | None:
+    def _ask(self, stack: Stack, at: At, address: IPAddress, source: IPAddress | None) -> Mac | None:
         entry = _entry(stack, at, address)
         if entry is not None and entry.pinned and entry.mac is not None:
             return entry.mac
@@ -74,15 +81,14 @@ class Neighbours:
         recorded = seen or (entry.mac if entry is not None else None)
         options: dict[str, Mac] = {}
         evidence: dict[Mac, tuple[Span, ...]] = {}
-        if address.version == 4:  # noqa: PLR2004 - IPv4; neighbour discovery is not walked
-            for reply in self._broadcast(at, stack.arp_request(at.device, address)):
-                if reply.address == address and reply.mac not in options.values():
-                    options[f"{address} answered by {reply.mac} ({reply.station})"] = reply.mac
-                    step = reply.answered
-                    evidence[reply.mac] = () if step is None else step.evidence
+        for reply in self._broadcast(stack, at, address, source):
+            if reply.address == address and reply.mac not in options.values():
+                options[f"{address} answered by {reply.mac} ({reply.station})"] = reply.mac
+                step = reply.answered
+                evidence[reply.mac] = () if step is None else step.evidence
         if recorded is not None and recorded not in options.values():
-            source = "captured frames" if seen else "neighbour entry"
-            options[f"{address} is at {recorded} ({source})"] = recorded
+            place = "captured frames" if seen else "neighbour entry"
+            options[f"{address} is at {recorded} ({place})"] = recorded
             evidence[recorded] = () if entry is None else (entry.span,)
         if not options:
             return None

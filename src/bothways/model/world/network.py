@@ -9,44 +9,40 @@ in ``model.openflow``, what is at the other end of a wire is in ``wiring``, who 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
+from bothways.facts.bypass import Side
 from bothways.facts.choice import Oracle
 from bothways.facts.openflow import LOCAL, Switch
 from bothways.facts.packet import Packet
 from bothways.facts.snapshot import Snapshot
 from bothways.facts.step import Did, Place, Step
 from bothways.facts.trajectory import Way
+from bothways.model.linux.bypass import CELL
 from bothways.model.linux.stack import Passage, Stack, Transmission
+from bothways.model.openflow.learned import LearnedFlows
 from bothways.model.openflow.pipeline import Arrival, MacTable, Output, process
 from bothways.model.openflow.tracker import Tracker
 from bothways.model.world.crossings import Crossings
-from bothways.model.world.journal import Draft, Frame
+from bothways.model.world.delivery import Delivery
+from bothways.model.world.journal import Draft, Frame, passed_on
+from bothways.model.world.kernel_tunnel import KernelTunnels
 from bothways.model.world.neighbours import Neighbours, Reply
 from bothways.model.world.observed import Observed
 from bothways.model.world.outside import Handling, Outside
+from bothways.model.world.side_walk import ask, carry
 from bothways.model.world.trackers import Trackers
+from bothways.model.world.tunnel_ports import refusal, takers
 from bothways.model.world.wiring import At, SwitchPort, Wiring
 
-__all__ = ["Delivery", "Network"]
+__all__ = ["Network"]
 
 #: More moves than this for one packet is a loop: the longest real path has about forty.
 MOVES: Final = 400
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """
-    A packet that reached somebody.
-
-    :param at: the namespace it was delivered in; for a station outside the evidence the device
-        behind which the station stands.
-    """
-
-    at: At
-    packet: Packet
-    outside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +68,7 @@ class Network:
         self.crossings = Crossings(snapshot, self.wiring)
         self._oracle = oracle
         self._macs = MacTable()
+        self._learned = LearnedFlows()
         for host in snapshot.hosts.values():
             for bridge in (host.switch or Switch(host.name)).bridges.values():
                 self._macs.seed(bridge)
@@ -81,10 +78,11 @@ class Network:
             if n.devices is not None
         }
         self._trackers = Trackers(snapshot, self._stacks, oracle)
-        self._neighbours = Neighbours(self.ask, oracle, observed)
+        self._neighbours = Neighbours(partial(ask, self), oracle, observed)
         self._outside = Outside(snapshot, self.wiring, oracle, observed)
+        self._tunnels = KernelTunnels(snapshot, self._stacks, partial(carry, self))
         self._queue: deque[_Move] = deque()
-        self._replies: list[Reply] = []
+        self.replies: list[Reply] = []
 
     def stack(self, host: str, netns: str) -> Stack | None:
         """The stack of a namespace whose devices are known."""
@@ -101,6 +99,11 @@ class Network:
     def doubt(self, text: str) -> None:
         """Note something that is not collected or not modelled on a way that was walked."""
         self.unknown.setdefault(text)
+
+    def bypassed(self) -> tuple[str, ...]:
+        """What went round the model on the ways that packets took, one sentence each."""
+        found = (s for draft in self.drafts for s in draft.mattering() if s.cell.startswith(CELL))
+        return tuple(dict.fromkeys(step.reason for step in found))
 
     def send(self, host: str, netns: str, draft: Draft) -> None:
         """Let the stack of a namespace send a packet of its own, and walk it to its end."""
@@ -148,21 +151,14 @@ class Network:
             elif move.at is not None:
                 self._arrive(move.frame, move.at)
 
-    def ask(self, at: At, request: Packet) -> list[Reply]:
-        """
-        Broadcast an ARP request out of a device and collect every reply that comes back to it.
-
-        The request is walked on its own: frames that wait are set aside and go on afterwards.
-        """
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Set aside what waits and what was heard, for a packet that is walked by itself."""
         waiting, self._queue = self._queue, deque()
-        heard, self._replies = self._replies, []
-        draft = Draft("ARP", None, str(at), request, self.now_ns)
-        self.drafts.append(draft)
-        self.transmit(at, Frame.of(draft))
-        self.run()
-        replies = [r for r in self._replies if r.at == at]
-        self._queue, self._replies = waiting, heard
-        return replies
+        heard, self.replies = self.replies, []
+        delivered, self.deliveries = self.deliveries, []
+        yield
+        self._queue, self.replies, self.deliveries = waiting, heard, delivered
 
     # -- one move ---------------------------------------------------------------------------------
 
@@ -173,6 +169,8 @@ class Network:
             self._into_stack(frame, at)
             return
         stack = self._stacks.get((at.host, at.netns))
+        if stack is not None:
+            frame.trail.extend(stack.beside(at.device, Side.IN, frame.packet))
         if end.netdev and stack is not None:
             # The userspace datapath reads a copy from a packet socket; the host's own stack gets the
             # frame as well, unless an ingress hook drops it there.
@@ -191,9 +189,12 @@ class Network:
             return
         passage = stack.receive(at.device, frame.packet, self.now_ns)
         for device, reply in passage.heard:
+            home = At(at.host, at.netns, device)
             if reply.arp is not None:
-                home = At(at.host, at.netns, device)
-                self._replies.append(Reply(home, reply.arp.spa, reply.arp.sha, tuple(frame.trail)))
+                self.replies.append(Reply(home, reply.arp.spa, reply.arp.sha, tuple(frame.trail)))
+            elif reply.icmp is not None and reply.icmp.target is not None:
+                mac = reply.icmp.target_link or reply.ethernet.src
+                self.replies.append(Reply(home, reply.icmp.target, mac, tuple(frame.trail)))
         self.crossings.taken(at, passage.steps, self._journey(frame), self.now_ns)
         self._after_stack(frame, at.host, at.netns, passage, frame.packet)
 
@@ -205,7 +206,7 @@ class Network:
         for text in passage.unknown:
             self.doubt(text)
         answered = next((i for i, s in enumerate(passage.steps) if s.did is Did.ANSWERED), None)
-        onward = [t for t in passage.transmissions if answered is None or _same(t.packet, given)]
+        onward = [t for t in passage.transmissions if answered is None or passed_on(t.packet, given)]
         answers = [t for t in passage.transmissions if t not in onward]
         cut = len(passage.steps) if answered is None or not answers else answered + 1
         frame.trail.extend(passage.steps[:cut])
@@ -221,7 +222,7 @@ class Network:
 
     def _answer(self, host: str, netns: str, packet: Packet, cause: Frame) -> Frame:
         """Start the journey of a packet that a stack or rule made by itself."""
-        if packet.arp is not None:
+        if packet.arp is not None or (packet.icmp is not None and packet.icmp.target is not None):
             trail: list[Step] = list(cause.trail)
             cause.draft.trails.append(trail)
             return Frame(cause.draft, packet, trail)
@@ -238,9 +239,11 @@ class Network:
         at = At(host, netns, transmission.device)
         packet = transmission.packet
         if transmission.next_hop is not None:
-            resolved = self._neighbours.resolve(self._stacks[host, netns], at, transmission.next_hop)
+            source = None if packet.ip is None else packet.ip.src
+            resolved = self._neighbours.resolve(self._stacks[host, netns], at, transmission.next_hop, source)
             device = self.wiring.device(at)
             if resolved is None or device is None:
+                asked = "ARP" if transmission.next_hop.version == 4 else "neighbour discovery"  # noqa: PLR2004 - IPv4
                 self.doubt(
                     f"which MAC {transmission.next_hop} has for {at}: nobody in the evidence answers for it"
                 )
@@ -248,7 +251,7 @@ class Network:
                     Place(host, netns, at.device),
                     "neigh_resolve_output",
                     Did.UNKNOWN,
-                    f"nobody in the evidence answers ARP for {transmission.next_hop}",
+                    f"nobody in the evidence answers {asked} for {transmission.next_hop}",
                 )
                 return
             packet = packet.with_macs(device.mac, resolved)
@@ -258,12 +261,20 @@ class Network:
     def _transmit(self, frame: Frame, at: At) -> None:
         place = Place(at.host, at.netns, at.device)
         self.crossings.goes_out(at, frame.packet, self._journey(frame), self.now_ns)
+        stack = self._stacks.get((at.host, at.netns))
+        if stack is not None:
+            frame.trail.extend(stack.beside(at.device, Side.OUT, frame.packet))
         frame.note(place, "dev_hard_start_xmit", Did.SENT, f"goes out of {at.device}")
         end = self.wiring.switch_port(at)
         if end is not None and end.internal:
             self._into_switch(frame, at.host, end)
             return
         if self._through_lower_devices(frame, at):
+            return
+        tunnel = self._tunnels.carries(at)
+        if tunnel is not None:
+            for copy, there in self._tunnels.send(frame, at, tunnel, self.doubt):
+                self.arrive(there, copy)
             return
         ends = self.wiring.others(at)
         known = [other for other in ends if self.wiring.device(other) is not None]
@@ -302,19 +313,21 @@ class Network:
                 if self.wiring.device(other) is not None:
                     self.arrive(other, copy.another())
 
-    def _into_switch(self, frame: Frame, host: str, end: SwitchPort) -> None:
+    def _into_switch(self, frame: Frame, host: str, end: SwitchPort, patched: Output | None = None) -> None:
         if end.number is None:
             self.doubt(f"the OpenFlow port number of {end.port.name} on {host} {end.bridge.name}")
             frame.note(
                 Place(host, "", end.bridge.name, end.port.name), "", Did.UNKNOWN, "port number unknown"
             )
             return
-        arrival = Arrival(end.number, frame.packet)
+        arrival = Arrival(end.number, frame.packet) if patched is None else patched.through_patch(end.number)
         self._queue.append(_Move(frame, port=end, host=host, arrival=arrival))
 
     def _switch(self, frame: Frame, host: str, end: SwitchPort, arrival: Arrival) -> None:
         tracker = self._trackers.of(end.bridge)
-        result = process(end.bridge, arrival, self._macs, self._oracle, tracker, self.now_ns)
+        result = process(
+            end.bridge, arrival, self._macs, self._oracle, tracker, self.now_ns, learned=self._learned
+        )
         for text in result.unknown:
             self.doubt(text)
         if not result.outputs:
@@ -328,13 +341,15 @@ class Network:
         if end.tunnel:
             self._through_tunnel(frame, host, end, output)
         elif end.port.kind == "patch":
-            peer = self.wiring.port(host, end.port.options.get("peer", ""))
-            if peer is None:
-                self.doubt(
-                    f"the peer of patch port {end.port.name} on {host}: `ovs-vsctl show` was not collected"
-                )
+            peer = self.wiring.patch_peer(host, end)
+            if isinstance(peer, SwitchPort):
+                self._into_switch(frame, host, peer, output)
                 return
-            self._into_switch(frame, host, peer)
+            text = peer or f"which peer patch port {end.port.name} of {host} has: `ovs-vsctl show` is missing"
+            if peer is None:
+                self.doubt(text)
+            place = Place(host, "", end.bridge.name, end.port.name)
+            frame.note(place, "patch", Did.UNKNOWN if peer is None else Did.DROPPED, text)
         else:
             at = self.wiring.home_of(host, end.bridge.name if end.number == LOCAL else end.port.name)
             if at is None:
@@ -349,22 +364,18 @@ class Network:
         remote = output.tun_dst
         place = Place(host, "", end.bridge.name, end.port.name)
         vni = output.tun_id
-        ends = [] if remote is None else self.wiring.tunnel_ends(end, host, remote, vni)
+        ends = [] if remote is None else takers(self.wiring, end, host, remote, vni)
+        refused = "" if remote is None else refusal(self.snapshot, self.wiring, end, remote, vni)
+        if not ends and refused:
+            frame.note(place, end.port.kind or "tunnel", Did.DROPPED, refused)
+            return
         if remote is None or not ends:
             self.doubt(f"who takes what {host} sends into tunnel {end.port.name} ({remote}): not collected")
-            frame.note(
-                place,
-                end.port.kind or "tunnel",
-                Did.UNKNOWN,
-                f"no collected host takes tunnel packets for {remote}",
-            )
+            nobody = f"no collected host takes tunnel packets for {remote}"
+            frame.note(place, end.port.kind or "tunnel", Did.UNKNOWN, nobody)
             return
-        frame.note(
-            place,
-            f"{end.port.kind}_xmit",
-            Did.ENCAPSULATED,
-            f"goes to {remote} as {end.port.kind} VNI {vni:#x}" if vni else f"goes to {remote}",
-        )
+        way = f"goes to {remote} as {end.port.kind} VNI {vni:#x}" if vni else f"goes to {remote}"
+        frame.note(place, f"{end.port.kind}_xmit", Did.ENCAPSULATED, way)
         for (other, there), copy in zip(ends, frame.copies([(frame.packet, ()) for _ in ends]), strict=True):
             if there.number is None:
                 self.doubt(f"the OpenFlow port number of {there.port.name} on {other}")
@@ -379,14 +390,3 @@ class Network:
             )
             arrival = Arrival(there.number, copy.packet, vni, None, remote)
             self._queue.append(_Move(copy, port=there, host=other, arrival=arrival))
-
-
-def _same(one: Packet, other: Packet) -> bool:
-    """True if a stack passed *other* on as *one*; False if it made a packet of its own."""
-    if one.arp is not None or other.arp is not None:
-        return one.arp is not None and other.arp is not None and one.arp.op == other.arp.op
-    if one.tcp is not None and other.tcp is not None:
-        return one.tcp.flags == other.tcp.flags and one.tcp.seq == other.tcp.seq
-    if one.icmp is not None and other.icmp is not None:
-        return one.icmp.type == other.icmp.type
-    return one.ip is not None and other.ip is not None and one.ip.protocol == other.ip.protocol

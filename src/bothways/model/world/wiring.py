@@ -9,8 +9,8 @@ names leads out of the evidence.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import ip_address
 
 from bothways.facts.address import IPAddress, Mac
 from bothways.facts.device import Device
@@ -118,38 +118,34 @@ class Wiring:
         """The other ends of the wire at a device; empty if no dump names them."""
         return tuple(dict.fromkeys(self._wires.get(at, ())))
 
-    def tunnel_ends(
-        self, here: SwitchPort, host: str, remote: IPAddress, vni: int | None
-    ) -> list[tuple[str, SwitchPort]]:
+    def patch_peer(self, host: str, end: SwitchPort) -> SwitchPort | str | None:
         """
-        The ports of other hosts that take what a tunnel port sends to *remote*.
+        The other end of a patch port; why there is none, as a phrase; None if no dump tells.
 
-        A port takes it if its kind is the same, the remote address is its own (``local_ip``, or an
-        address of its host), it expects this sender (``remote_ip`` or flow based), and its key fits.
+        Each must name the other (``ofport_update_peer`` of ``ofproto/ofproto-dpif.c``).
         """
-        local = here.port.options.get("local_ip")
-        ends = []
-        for (other, _), there in self._ports.items():
-            if other == host or there.port.kind != here.port.kind:
-                continue
-            options = there.port.options
-            mine = options.get("local_ip")
-            holds = mine == str(remote) if mine else self._host_holds(other, remote)
-            expected = options.get("remote_ip", "flow")
-            from_us = (
-                expected == "flow"
-                or local in (None, expected)
-                or self._host_holds(host, ip_address(expected))
-            )
-            if holds and from_us and _key_fits(options.get("key"), vni):
-                ends.append((other, there))
-        return ends
+        name = end.port.options.get("peer")
+        peer = None if name is None else self.port(host, name)
+        if name is None:
+            return None
+        if peer is not None:
+            back = peer.port.options.get("peer", end.port.name)
+            return peer if back == end.port.name else f"{end.port.name} has no peer: {name} is that of {back}"
+        switch = self._snapshot.hosts[host].switch
+        if switch is None or not all(bridge.ports for bridge in switch.bridges.values()):
+            return None
+        return f"{end.port.name} has no peer: no bridge of {host} has a port {name}"
+
+    def ports(self) -> Iterator[tuple[str, SwitchPort]]:
+        """Every port of every switch, with its host."""
+        return ((host, end) for (host, _), end in self._ports.items())
 
     def hears(self, mac: Mac) -> list[At]:
         """Every device that bears a MAC."""
         return [at for at, (_, device) in self._devices.items() if device.mac == mac]
 
-    def _host_holds(self, host: str, address: IPAddress) -> bool:
+    def holds(self, host: str, address: IPAddress) -> bool:
+        """True if a namespace of a host has an address."""
         return any(netns.host == host for netns, _, _ in self._snapshot.owners_of(address))
 
     def _join_veth_pairs(self) -> None:
@@ -184,12 +180,3 @@ class Wiring:
     def _wire(self, one: At, other: At) -> None:
         self._wires.setdefault(one, []).append(other)
         self._wires.setdefault(other, []).append(one)
-
-
-def _key_fits(key: str | None, vni: int | None) -> bool:
-    if key in (None, "flow"):
-        return True
-    try:
-        return vni is None or int(key or "0", 0) == vni
-    except ValueError:
-        return False

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
-from bothways.facts.change import Edit
+from bothways.facts.address import network
+from bothways.facts.change import Edit, RouteEdit, RoutingRuleEdit
 from bothways.parse.change.arguments import Arguments, abbreviated
 from bothways.parse.change.ip_address import read_address
 from bothways.parse.change.ip_link import read_link
@@ -24,6 +26,8 @@ _OBJECTS: Final[Mapping[str, Callable[[Arguments], tuple[Edit, ...]]]] = {
     "neighbour": read_neighbour,
     "neighbor": read_neighbour,
 }
+_ANY4: Final = network("0.0.0.0/0")
+_ANY6: Final = network("::/0")
 _FLAGS: Final = ("-4", "-6", "-d", "-details", "-f", "-family", "-s", "-o", "-br", "-c", "-force")
 
 
@@ -34,10 +38,23 @@ def read_ip(command: Command) -> tuple[Edit, ...]:
     :raises ChangeError: if the object or an argument is not known.
     """
     arguments = Arguments(command)
-    while arguments.skip(*_FLAGS):
-        arguments.skip("inet", "inet6", "link")
+    six = False
+    while arguments.peek() in _FLAGS:
+        six = arguments.skip("-6") or six or not arguments.skip(*_FLAGS)
+        six = arguments.skip("inet6") or six
+        arguments.skip("inet", "link")
     name = abbreviated(arguments.peek(), *_OBJECTS)
     if name is None:
         raise arguments.refuse(f"one of {', '.join(_OBJECTS)}")
     arguments.at += 1
-    return _OBJECTS[name](arguments)
+    edits = _OBJECTS[name](arguments)
+    return tuple(_of_ipv6(edit) for edit in edits) if six else edits
+
+
+def _of_ipv6(edit: Edit) -> Edit:
+    """What ``-6`` makes of a command that names no address: ``default`` is IPv6's, and so is a rule."""
+    if isinstance(edit, RoutingRuleEdit):
+        return replace(edit, version=6)
+    if isinstance(edit, RouteEdit) and edit.route.destination == _ANY4:
+        return replace(edit, route=replace(edit.route, destination=_ANY6))
+    return edit

@@ -144,7 +144,7 @@ class _Script:
             return NftEdit(act, family=family, table=table, chain=name.text)
         chain = NftChain(name.text, (), self._span(name, name))
         if blocks.peek() == "{":
-            chain = blocks.chain(name.text, family, name, {})
+            chain = blocks.chain(name.text, family, name)
         self._end(blocks)
         return NftEdit(act, (self._holding(family, table, chain),), family, table)
 
@@ -158,7 +158,7 @@ class _Script:
         words = blocks.statement()
         if not words:
             raise self._refuse(blocks, "a rule such as `tcp dport 22 accept`")
-        chain = NftChain(name.text, (blocks.rule(words, {}),), self._span(name, name))
+        chain = NftChain(name.text, (blocks.rule(words, family),), self._span(name, name))
         return NftEdit(act, (self._holding(family, table, chain),), family, table, name.text)
 
     def _holding(self, family: str, table: str, chain: NftChain) -> NftTable:

@@ -159,6 +159,9 @@ def _error(connection: TrackedConnection, way: Way, side: Side, packet: Packet) 
     icmp, status = packet.icmp, connection.status
     if icmp is None or icmp.inner is None or packet.ip is None:
         return Translation(packet)
+    if icmp.checksum_ok is False:
+        reason = "an ICMP error whose checksum is wrong is dropped before anything is translated"
+        return Translation(packet, Did.DROPPED, reason, connection.evidence)
     if packet.ip.protocol == ICMP and icmp.type == _REDIRECT:
         undecided = not {Side.SOURCE.done, Side.DESTINATION.done} <= status
         if undecided or status & {Side.SOURCE.value, Side.DESTINATION.value}:
@@ -166,6 +169,9 @@ def _error(connection: TrackedConnection, way: Way, side: Side, packet: Packet) 
             return Translation(packet, Did.DROPPED, reason, connection.evidence)
     if bound.value not in status:
         return Translation(packet)
+    if _too_short(icmp.inner):
+        reason = "an ICMP error that quotes too little to be rewritten is dropped: it takes eight bytes"
+        return Translation(packet, Did.DROPPED, reason, connection.evidence)
     other = connection.tuple_of(_opposite(way))
     inner = readdressed(icmp.inner, other, source=side.other is Side.SOURCE)
     shape = inverse(other)
@@ -183,6 +189,13 @@ def _error(connection: TrackedConnection, way: Way, side: Side, packet: Packet) 
     )
     evidence = connection.bindings.get(bound.value, ()) + connection.evidence
     return Translation(after, Did.TRANSLATED, reason, evidence)
+
+
+def _too_short(quoted: Packet) -> bool:
+    """Whether only ports are quoted (``tcp_manip_pkt``, ``udp_manip_pkt``); unknown counts as enough."""
+    if quoted.tcp is not None:
+        return quoted.tcp.header_ok is False
+    return quoted.udp is not None and quoted.udp.header_ok is False and quoted.udp.length is None
 
 
 def _left_alone(tracking: Tracking, side: Side, packet: Packet) -> Translation:

@@ -1,0 +1,221 @@
+"""
+Changing any one thing that the hooks, rules, routes or sysctls do must be found by a replay.
+
+The recording is our own: rulesets drawn by ``conform netfilter --live`` on Linux 6.18, picked so that every
+change below is noticed. The id of a case lists the changes for which it was picked; if it does not notice one
+any more, the others are asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
+
+import pytest
+
+from bothways.conform.netfilter_case import NetfilterCase
+from bothways.conform.netfilter_recording import read_netfilter
+from bothways.conform.netfilter_replay import Holder, read_router
+from bothways.facts.nft_action import Notrack, Reject, Translate
+from bothways.facts.snapshot import Netns
+from bothways.model.linux import answers, forwarding, internet, stages
+from bothways.model.linux.conntrack import settings as tracker
+from bothways.model.linux.hook import Hook
+from bothways.model.linux.iptables.matches import MATCHES
+from bothways.model.linux.iptables.targets import TARGETS, Effect
+from bothways.model.linux.netfilter import Netfilter
+from bothways.model.linux.nftables import effect, value, write
+from bothways.model.linux.routing import rule, table
+from bothways.model.linux.settings import Settings
+
+SAMPLE = Path(__file__).parent / "data" / "netfilter-6.18.jsonl.gz"
+
+Patch = pytest.MonkeyPatch
+Change = Callable[[Patch], None]
+
+#: matches of iptables that are drawn and decide something; each is turned round
+MATCHED = (
+    "source", "destination", "in-interface", "out-interface", "protocol", "tcp.dport", "tcp.sport",
+    "tcp.tcp-flags", "udp.dport", "icmp.icmp-type",
+    "iprange.src-range", "iprange.dst-range", "mac.mac-source", "mark.mark", "connmark.mark",
+    "conntrack.ctstate", "conntrack.ctstatus", "conntrack.ctdir", "conntrack.ctorigsrc",
+    "conntrack.ctorigdst", "state.state",
+    "addrtype.src-type", "addrtype.dst-type", "ttl.ttl-eq", "ttl.ttl-gt", "hl.hl-eq", "dscp.dscp", "tos.tos",
+    "length.length", "pkttype.pkt-type", "rpfilter.rpfilter",
+)  # fmt: skip
+#: targets that are drawn; each is left out
+DONE = (
+    "ACCEPT", "DROP", "REJECT", "CONNMARK", "CT", "DNAT", "SNAT", "MASQUERADE", "REDIRECT",
+    "TTL", "HL", "DSCP", "TOS", "TCPMSS",
+)  # fmt: skip
+#: what nft reads of a packet; each reads something else than is there
+READ = (
+    "ip saddr", "ip daddr", "ip6 daddr", "ip dscp", "tcp dport", "udp dport",
+    "meta iifname", "meta oifname", "meta l4proto", "meta mark",
+    "ct state", "ct status", "ct direction", "ether saddr",
+)  # fmt: skip
+#: what nft writes; each writes nothing
+WRITTEN = ("ip saddr", "ip dscp")
+#: sysctls; each is as if no dump had it, or as if it were off
+IGNORED = ("rp_filter", "accept_local", "route_localnet")
+
+
+def rows_of(module: ModuleType, name: str) -> Any:
+    """A table that is a module's own affair."""
+    return getattr(module, name)
+
+
+def turned(name: str) -> Change:
+    def change(patch: Patch) -> None:
+        original = MATCHES[name]
+
+        def row(*arguments: Any) -> bool | None:
+            answer = original(*arguments)
+            return None if answer is None else not answer
+
+        patch.setitem(cast("dict[str, Any]", MATCHES), name, row)
+
+    return change
+
+
+def idle(name: str) -> Change:
+    return lambda patch: patch.setitem(cast("dict[str, Any]", TARGETS), name, lambda *_: Effect())
+
+
+def misread(name: str) -> Change:
+    def change(patch: Patch) -> None:
+        original = value.MODELLED[name]
+
+        def row(view: Any) -> Any:
+            found = original(view)
+            return (
+                found ^ 0xFF if isinstance(found, int) else f"{found}x" if isinstance(found, str) else found
+            )
+
+        patch.setitem(cast("dict[str, Any]", value.MODELLED), name, row)
+
+    return change
+
+
+def unwritten(name: str) -> Change:
+    return lambda patch: patch.setitem(rows_of(write, "_HEADERS"), name, lambda packet, _: packet)
+
+
+def unset(name: str) -> Change:
+    return lambda patch: patch.setitem(rows_of(write, "_META"), name, lambda *_: Effect())
+
+
+def ignored(name: str) -> Change:
+    def change(patch: Patch) -> None:
+        original = Settings.of_device
+
+        def of_device(self: Settings, asked: str, device: str, version: int = 4) -> Any:
+            found = original(self, asked, device, version)
+            return None if found is None else replace(found, value=0) if asked == name else found
+
+        patch.setattr(Settings, "of_device", of_device)
+
+    return change
+
+
+def tracker_ignores(name: str) -> Change:
+    """The tracker takes its default."""
+    return lambda patch: patch.setattr(tracker, "NAMES", tracker.NAMES - {name})
+
+
+def at_priority(name: str, priority: int) -> Change:
+    return lambda patch: patch.setitem(rows_of(stages, "_PRIORITIES"), name, priority)
+
+
+def without_stage(hook: Hook, name: str) -> Change:
+    def change(patch: Patch) -> None:
+        left = tuple(each for each in stages.STAGES[hook] if each != name)
+        patch.setitem(cast("dict[Hook, tuple[str, ...]]", stages.STAGES), hook, left)
+
+    return change
+
+
+def without_selector(number: int) -> Change:
+    left = tuple(each for at, each in enumerate(rows_of(rule, "_SELECTORS")) if at != number)
+    return lambda patch: patch.setattr(rule, "_SELECTORS", left)
+
+
+def set_to(module: ModuleType | type, name: str, what: object) -> Change:
+    return lambda patch: patch.setattr(module, name, what)
+
+
+def entry(rows: Mapping[Any, Any], key: object, what: object) -> Change:
+    return lambda patch: patch.setitem(cast("dict[Any, Any]", rows), key, what)
+
+
+MUTATIONS: dict[str, Change] = {
+    **{f"match {name}": turned(name) for name in MATCHED},
+    **{f"target {name}": idle(name) for name in DONE},
+    **{f"nft {name}": misread(name) for name in READ},
+    **{f"nft writes {name}": unwritten(name) for name in WRITTEN},
+    "nft writes ct mark": unset("ct mark"),
+    **{
+        f"nft {kind.__name__}": entry(rows_of(effect, "_ROWS"), kind, lambda *_: Effect())
+        for kind in (Notrack, Reject, Translate)
+    },
+    **{f"sysctl {name}": ignored(name) for name in IGNORED},
+    "sysctl nf_conntrack_tcp_loose": tracker_ignores("nf_conntrack_tcp_loose"),
+    "sysctl forwarding": set_to(Settings, "forwarding", lambda *_: None),
+    "order: raw behind the tracker": at_priority("raw", -190),
+    "order: mangle before the tracker": at_priority("mangle", -250),
+    "order: nft behind all": set_to(stages.Native, "priority", property(lambda _: 0x7FFFFFF0)),
+    "order: NAT before the tracker": set_to(stages, "nat_priority", lambda _: -250),
+    "order: no filter at INPUT": without_stage(Hook.INPUT, "filter"),
+    "order: no filter at FORWARD": without_stage(Hook.FORWARD, "filter"),
+    "order: no filter at OUTPUT": without_stage(Hook.OUTPUT, "filter"),
+    "order: no mangle at PREROUTING": without_stage(Hook.PREROUTING, "mangle"),
+    "order: no NAT at POSTROUTING": without_stage(Hook.POSTROUTING, "nat"),
+    "order: no confirm at POSTROUTING": without_stage(Hook.POSTROUTING, "confirm"),
+    "order: no confirm at INPUT": without_stage(Hook.INPUT, "confirm"),
+    "routes: the shortest prefix": set_to(
+        table, "_takes", lambda row, wanted: row.destination.version == wanted.destination.version
+    ),
+    "routes: no policy rules": set_to(rule, "_SELECTORS", (lambda *_: True,)),
+    "routes: rules from": without_selector(0),
+    "routes: rules to": without_selector(1),
+    "routes: rules iif": without_selector(2),
+    "routes: rules fwmark": without_selector(4),
+    "routes: rules tos": without_selector(5),
+    "routes: no senders refused": set_to(internet, "impossible_ipv4", lambda *_: None),
+    "routes: everything is forwarded": set_to(forwarding, "_forwards", lambda *_: True),
+    "answers: no RST": set_to(answers, "reset", lambda *_, **__: None),
+    "answers: no errors": set_to(answers, "icmp_error", lambda *_, **__: None),
+    "answers: no echo": set_to(answers, "echo_reply", lambda *_: None),
+    "answers: MASQUERADE finds nothing": set_to(Netfilter, "masquerade", lambda *_: None),
+}  # fmt: skip
+
+
+@cache
+def recorded() -> tuple[tuple[NetfilterCase, Netns], ...]:
+    return tuple((case, read_router(case.dumps)[0]) for case in read_netfilter(SAMPLE))
+
+
+def picked(name: str) -> Iterator[tuple[NetfilterCase, Netns]]:
+    """Cases that were picked for a change, then the others."""
+    yield from sorted(recorded(), key=lambda each: name not in each[0].name.split("; "))
+
+
+def differs(case: NetfilterCase, netns: Netns) -> bool:
+    holder = Holder(netns, case.kernel)
+    return any(holder.hold(sent, heard).field for sent, heard in zip(case.sent, case.heard, strict=True))
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_a_change_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    cases = list(picked(name))
+    MUTATIONS[name](monkeypatch)
+
+    assert any(differs(case, netns) for case, netns in cases)
+
+
+def test_without_a_change_all_agree() -> None:
+    assert [case.name for case, netns in recorded() if differs(case, netns)] == []
