@@ -77,7 +77,7 @@ BRIDGE: Final = _of(
     {
         "{bridge}.flows.txt": "ovs-ofctl -O OpenFlow10,OpenFlow13 --no-names dump-flows {mgmt}",
         "{bridge}.ports.txt": "ovs-ofctl -O OpenFlow10,OpenFlow13 show {mgmt}",
-        "{bridge}.groups.txt": "ovs-ofctl -O OpenFlow11,OpenFlow12,OpenFlow13,OpenFlow14,OpenFlow15 dump-groups {mgmt}",
+        "{bridge}.groups.txt": "ovs-ofctl -O OpenFlow11,OpenFlow13,OpenFlow15 dump-groups {mgmt}",
         "{bridge}.port-stats.txt": "ovs-ofctl -O OpenFlow10,OpenFlow13 dump-ports {mgmt}",
         "{bridge}.fdb.txt": "ovs-appctl -t {ctl} fdb/show {bridge}",
     }

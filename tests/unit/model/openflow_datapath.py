@@ -68,7 +68,7 @@ def set_header(packet: Packet, layer: str, values: dict[str, str]) -> Packet:
         if layer == "tcp" and packet.tcp is not None:
             return replace(packet, tcp=replace(packet.tcp, **port))  # type: ignore[arg-type] # ports
         if packet.udp is not None:
-            return replace(packet, udp=replace(packet.udp, **port))
+            return replace(packet, udp=replace(packet.udp, **port))  # type: ignore[arg-type] # ports
     if layer == "arp" and packet.arp is not None:
         names = {"sip": "spa", "tip": "tpa", "op": "op", "sha": "sha", "tha": "tha"}
         read: dict[str, Callable[[str], object]] = {

@@ -15,6 +15,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+__all__ = ["Server", "main"]
+
 ROUTER, STATE = sys.argv[1:3]
 # Chains are named after the program that makes them, at import.
 sys.argv = ["neutron-l3-agent"]
