@@ -215,7 +215,7 @@ def open_archive(path: Path) -> Archive:
     except TooMuchError as error:
         hint = "pack the evidence of this case alone, or unpack it and name the folder"
         raise BundleError(f"`{path}` is too large an archive: {error}", hint) from error
-    except _DAMAGED as error:
+    except _ZIP_DAMAGED as error:
         if not archive.contents:
             raise BundleError(f"`{path}` cannot be read as an archive: {_reason(error)}") from error
         message = f"the archive is damaged, and what stands before that is used: {_reason(error)}"

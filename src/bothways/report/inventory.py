@@ -31,10 +31,8 @@ DUMPS: Final = {
     "devices": "ip addr",
     "routes": "ip route",
     "rules": "ip rule",
-    "rules6": "ip -6 rule",
     "neighbours": "ip neigh",
     "fdb": "bridge fdb",
-    "vlans": "bridge vlan",
     "iptables": "iptables-save",
     "ip6tables": "ip6tables-save",
     "nft": "nft list ruleset",
@@ -47,6 +45,8 @@ DUMPS: Final = {
 }
 #: Dumps that are told of where they were collected, and not missed where they were not.
 _BESIDE: Final = {
+    "rules6": "ip -6 rule",
+    "vlans": "bridge vlan",
     "tc": "tc",
     "bpf": "bpftool net",
     "ipvs": "ipvsadm",

@@ -159,11 +159,11 @@ def test_files_whose_format_is_not_read_are_listed_and_no_problem(tmp_path: Path
         tmp_path,
         {
             "hosts/a/netns/root/lsof.txt": "x",
-            "hosts/a/ovs/dpctl-dump-flows.txt": "x",
+            "hosts/a/ovs/coverage-show.txt": "x",
             "hosts/a/notes.txt": "x",
             "README": "x",
         },
     )
 
     assert bundle.problems == ()
-    assert bundle.unread == ("hosts/a/netns/root/lsof.txt", "hosts/a/ovs/dpctl-dump-flows.txt")
+    assert bundle.unread == ("hosts/a/netns/root/lsof.txt", "hosts/a/ovs/coverage-show.txt")
