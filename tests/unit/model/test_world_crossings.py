@@ -10,7 +10,7 @@ from bothways.facts.address import address, mac
 from bothways.facts.device import Device, InterfaceAddress
 from bothways.facts.dump import Dump
 from bothways.facts.openflow import LOCAL, Bridge, Port, Switch
-from bothways.facts.packet import TCP, Ethernet, Flag, Ip, Packet, Tcp
+from bothways.facts.packet import TCP, UDP, Ethernet, Flag, Ip, Packet, Tcp, Tunnel, Udp
 from bothways.facts.sighting import Direction, Tap
 from bothways.facts.snapshot import Host, Member, Netns, Segment, Snapshot
 from bothways.facts.span import Span
@@ -131,3 +131,20 @@ def test_a_tunnel_crosses_the_device_that_carries_it(datapath: str, carrier: str
     assert sent.outer.length == 54 + 50
     assert sent.direction is Direction.OUT
     assert sent.tap == Tap("a", "root", carrier)
+
+
+def test_a_datagram_of_vxlan_shows_what_it_carries_and_nothing_else_does() -> None:
+    """Within the walk of a tunnel's datagram, questions for MACs and other datagrams stay what they are."""
+    noted, at = crossings(host("a", device("eth0", 1)), host("b", device("eth0", 2))), At("a", "root", "eth0")
+    ends = Ip(address("192.0.2.1"), address("192.0.2.2"), UDP, 64)
+    datagram, other = (Packet(SYN.ethernet, ends, udp=Udp(60001, port, 62)) for port in (8472, 4789))
+
+    with noted.carrying(SYN, 1086, 8472):
+        noted.goes_out(at, datagram, 0, 0)
+        noted.goes_out(at, other, 0, 0)
+    noted.goes_out(at, datagram, 0, 0)
+
+    inside, *plain = noted.all()
+    assert (inside.packet, inside.outer) == (SYN, datagram)
+    assert inside.tunnel == Tunnel("vxlan", 1086, ends.src, ends.dst)
+    assert [(each.packet, each.tunnel) for each in plain] == [(other, None), (datagram, None)]

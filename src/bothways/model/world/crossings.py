@@ -9,6 +9,8 @@ microsecond.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from bothways.facts.address import UNKNOWN_MAC, IPAddress, Mac, is_group
@@ -41,6 +43,8 @@ class Crossings:
         self._wiring = wiring
         self._seen: list[Crossing] = []
         self._last_ns = -_STEP_NS
+        #: Innermost last: the port of a tunnel's datagrams, its VNI, and what they carry now.
+        self._carried: list[tuple[int, int, Packet]] = []
 
     def all(self) -> tuple[Crossing, ...]:
         """Everything that was noted, in order."""
@@ -61,6 +65,19 @@ class Crossings:
         if step is not None and step.place.device not in ("", at.device):
             upper = At(at.host, at.netns, step.place.device)
             self._note(upper, Direction.IN, step.before, journey, now_ns)
+
+    @contextmanager
+    def carrying(self, packet: Packet, vni: int, port: int) -> Iterator[None]:
+        """
+        Within, the datagrams to a UDP *port* that are noted carry a packet through VXLAN.
+
+        So a capture of the underlay holds the packet as well as what is around it.
+        """
+        self._carried.append((port, vni, packet))
+        try:
+            yield
+        finally:
+            self._carried.pop()
 
     def tunnelled(
         self, ends: tuple[tuple[str, SwitchPort], tuple[str, SwitchPort]], remote: IPAddress, vni: int | None,
@@ -84,8 +101,13 @@ class Crossings:
                 self._seen.append(Crossing(tap, way, packet, journey, self._clock(now_ns), tunnel, outer))
 
     def _note(self, at: At, way: Direction, packet: Packet, journey: int, now_ns: int) -> None:
-        tap = Tap(at.host, at.netns, at.device)
-        self._seen.append(Crossing(tap, way, packet, journey, self._clock(now_ns)))
+        tap, moment = Tap(at.host, at.netns, at.device), self._clock(now_ns)
+        port, vni, carried = self._carried[-1] if self._carried else (0, 0, packet)
+        if carried is packet or packet.udp is None or packet.ip is None or packet.udp.dport != port:
+            self._seen.append(Crossing(tap, way, packet, journey, moment))
+            return
+        tunnel = Tunnel("vxlan", vni, packet.ip.src, packet.ip.dst)
+        self._seen.append(Crossing(tap, way, carried, journey, moment, tunnel, packet))
 
     def _clock(self, now_ns: int) -> int:
         self._last_ns = max(now_ns, self._last_ns + _STEP_NS)

@@ -30,8 +30,9 @@ _SOURCE_PORT: Final = 60001
 _HEADERS: Final = {4: 50, 6: 70}
 _IPV4: Final = 4
 
-#: Walks a datagram from a namespace to its end: the namespaces that took it, and why it ended elsewhere.
-Walk = Callable[[Stack, Packet, Frame], tuple[list[At], str]]
+#: Walks a datagram of a VNI from a namespace to its end, for a frame that it carries: the namespaces that
+#: took it, and why it ended elsewhere.
+Walk = Callable[[Stack, Packet, Frame, int], tuple[list[At], str]]
 
 
 @dataclass(slots=True)
@@ -82,7 +83,8 @@ class KernelTunnels:
         if remote.address.is_multicast:
             ends = self._members(remote, at, device)
         else:
-            ends, lost = self.walk(stack, _datagram(frame.packet, source, remote.address, device), frame)
+            datagram = _datagram(frame.packet, source, remote.address, device)
+            ends, lost = self.walk(stack, datagram, frame, remote.vni)
             if not ends:
                 frame.note(place, "vxlan_xmit_one", Did.DROPPED, f"its datagram does not arrive: {lost}")
         return [taken for end in ends for taken in self._out(frame, end, remote, source, device)]

@@ -13,6 +13,7 @@ from bothways.facts.address import IPAddress
 from bothways.facts.packet import Packet
 from bothways.facts.step import Did
 from bothways.model.linux.stack import Stack
+from bothways.model.world.crossings import Crossings
 from bothways.model.world.delivery import Delivery
 from bothways.model.world.journal import Draft, Frame
 from bothways.model.world.neighbours import Reply
@@ -28,6 +29,7 @@ class _Network(Protocol):
     drafts: list[Draft]
     deliveries: list[Delivery]
     replies: list[Reply]
+    crossings: Crossings
 
     def aside(self) -> AbstractContextManager[None]: ...
 
@@ -63,9 +65,10 @@ def ask(network: _Network, stack: Stack, at: At, address: IPAddress, source: IPA
         return [reply for reply in network.replies if reply.at == at]
 
 
-def carry(network: _Network, stack: Stack, datagram: Packet, cause: Frame) -> tuple[list[At], str]:
-    """Walk the datagram of a tunnel: the namespaces that took it, and why it ended where none did."""
-    with network.aside():
+def carry(network: _Network, stack: Stack, datagram: Packet, cause: Frame, vni: int) -> tuple[list[At], str]:
+    """Walk a datagram with a frame in it: the namespaces that took it, and why it ended where none did."""
+    port = 0 if datagram.udp is None else datagram.udp.dport
+    with network.aside(), network.crossings.carrying(cause.packet, vni, port):
         host, netns = stack.netns.host, stack.netns.name
         draft = Draft("VXLAN", cause.draft.way, str(At(host, netns, "")), datagram, network.now_ns)
         network.send(host, netns, draft)
