@@ -212,8 +212,8 @@ def test_policy_rules(pair: Pair) -> None:
 
 
 def test_what_is_not_modelled_is_said_in_both_forms(pair: Pair) -> None:
-    pair.ip("rule", "add", "priority", "70", "ipproto", "tcp", "dport", "22", "table", "103")
-    pair.ip("route", "add", "10.11.0.0/16", "tos", "0x10", "dev", "near")
+    pair.ip("rule", "add", "priority", "70", "table", "103", "suppress_ifgroup", "5")
+    pair.ip("route", "add", "10.11.0.0/16", "dev", "near", "realms", "3")
 
     for parsed in (
         parse_rule(pair.ip("-j", "rule"), file="f"),

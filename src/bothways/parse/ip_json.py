@@ -17,6 +17,7 @@ from bothways.facts.address import UNKNOWN_MAC, IPAddress, IPNetwork, address, n
 from bothways.facts.device import Device, InterfaceAddress, Neighbour
 from bothways.facts.parsed import Parsed
 from bothways.facts.route import NextHop, Route, RoutingRule
+from bothways.parse.ip_port import port_facts
 from bothways.parse.ip_words import code_point, protocol_number, type_of_service
 from bothways.parse.json_objects import Document, Record, read_objects, take
 from bothways.parse.reading import Reading, quoted
@@ -40,7 +41,7 @@ _ANY4: Final = network("0.0.0.0/0")
 _ANY6: Final = network("::/0")
 
 #: Members of a route that change which packets it takes or what it does to them.
-_ROUTE_UNMODELLED: Final = ("encap", "tos-mask", "realms")
+_ROUTE_UNMODELLED: Final = ("encap", "tos-mask", "realms", "flow")
 #: Members of a policy rule that are selectors or suppressors without a field of their own.
 _RULE_UNMODELLED: Final = (
     "sport_mask", "dport_mask", "suppress_ifgroup", "tun_id", "dscp_mask", "flowlabel", "nat_gateway",
@@ -81,9 +82,10 @@ def _device(record: Record, document: Document, reading: Reading[Device]) -> Dev
     flags = frozenset(record.words("flags"))
     linkinfo = record.inner("linkinfo")
     info = dict(linkinfo.inner("info_data").members)
-    for key in ("info_slave_kind", "info_slave_data"):
-        if linkinfo.has(key):
-            info[key] = linkinfo.members[key]
+    if linkinfo.has("info_slave_kind"):
+        info["info_slave_kind"] = linkinfo.members["info_slave_kind"]
+    if linkinfo.has("info_slave_data"):
+        info["info_slave_data"] = port_facts(linkinfo.inner("info_slave_data").members)
     programs = _programs(record)
     if programs:
         info["xdp"] = programs

@@ -19,6 +19,7 @@ from bothways.facts.device import Device, InterfaceAddress
 from bothways.facts.parsed import Parsed
 from bothways.facts.span import Span
 from bothways.parse.ip_json import ADDRESS_FLAGS, has_carrier, resolve_links
+from bothways.parse.ip_port import port_words
 from bothways.parse.reading import Reading, is_prompt, lines, quoted
 
 __all__ = ["parse_addr_text"]
@@ -157,8 +158,8 @@ def _detail(part: str, span: Span, draft: _Draft, reading: Reading[Device]) -> N
     elif word == "prog/xdp":
         draft.info["xdp"] = " ".join(rest.split()[:4])
     elif word.endswith("_slave"):
-        draft.info["info_slave_kind"] = word.removesuffix("_slave")
-        draft.info["info_slave_data"] = dict(_slave(rest))
+        kind = word.removesuffix("_slave")
+        draft.info.update(info_slave_kind=kind, info_slave_data=port_words(kind, rest))
     else:
         _stray(part, span, reading)
 
@@ -223,15 +224,6 @@ def _info(kind: str, rest: str) -> Iterator[tuple[str, object]]:
         yield "learning", "nolearning" not in words
         if "external" in words:
             yield "external", True
-
-
-def _slave(rest: str) -> Iterator[tuple[str, object]]:
-    """What a line says of a port, named and typed as ``ip -j`` does."""
-    for word, value in _pairs(rest).items():
-        if word == "state":
-            yield word, value
-        elif value in ("on", "off"):
-            yield word, value == "on"
 
 
 def _integer(text: str) -> int | None:
