@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from bothways.bundle import Bundle
 from bothways.cli.case import evidence_arguments, no_connection, open_case, read_words, tell_problems
 from bothways.cli.ending import CommandError, ExitCode, reason
 from bothways.cli.screen import colour, say, say_data, width
-from bothways.diagnose import NoConnectionError, expect, predict
+from bothways.diagnose import NoConnectionError, expect, lay_beside, predict
 from bothways.facts.prediction import Prediction
+from bothways.facts.question import Question
 from bothways.facts.sighting import Tap
 from bothways.report.json import render_json
 from bothways.report.prediction_json import prediction_json
@@ -26,9 +28,10 @@ __all__ = ["command"]
 @click.option(
     "--as",
     "form",
-    type=click.Choice(["steps", "tcpdump", "stack", "pcap"]),
+    type=click.Choice(["steps", "tcpdump", "conntrack", "stack", "pcap", "beside"]),
     default="steps",
-    help="Every step (the default); what tcpdump would print at each tap; call stacks; capture files.",
+    help="Every step (the default); what tcpdump would print at each tap, or conntrack -E in each namespace; "
+    "call stacks; capture files; what was recorded beside it.",
 )
 @click.option(
     "--outcome",
@@ -63,12 +66,13 @@ def command(
     answers ARP first), every choice is walked. FLOW names the connection as its client would, in quotes:
     'tcp 192.0.2.1 > 192.0.2.2:22'. Left out, the question in bundle.toml is taken.
 
-    With --as tcpdump, stack or pcap one outcome is told in the words of the tools. Taps are those of the
-    captures, with their filters; without captures every device that the walk crosses.
+    With --as tcpdump, conntrack, stack or pcap one outcome is told in the words of the tools. Taps are those
+    of the captures, with their filters; without captures every device that the walk crosses. With --as beside
+    the captures, and the recorded lines of conntrack -E, are laid beside the outcome that happened.
 
     Exit 0 whatever the fate: the walk was done.
     """
-    _refuse_what_does_not_go_together(form, output, as_json=as_json)
+    _refuse_what_does_not_go_together(form, output, outcome, as_json=as_json)
     paths, question = read_words(words)
     case = open_case(paths, taps, places)
     try:
@@ -76,7 +80,9 @@ def command(
     except NoConnectionError as error:
         raise no_connection("predict", paths) from error
     walk_number = _chosen(prediction, outcome)
-    if as_json:
+    if form == "beside":
+        _say_beside(case, question, paths)
+    elif as_json:
         say_data(render_json(prediction_json(prediction)) + "\n")
     elif form == "pcap":
         _write(case, prediction, walk_number, output or Path())
@@ -92,8 +98,13 @@ def command(
     return ExitCode.DONE
 
 
-def _refuse_what_does_not_go_together(form: str, output: Path | None, *, as_json: bool) -> None:
+def _refuse_what_does_not_go_together(
+    form: str, output: Path | None, outcome: int | None, *, as_json: bool
+) -> None:
     """Say which options contradict each other, before anything is read."""
+    if form == "beside" and outcome is not None:
+        message = "--as beside takes the outcome that happened, --outcome another one"
+        raise CommandError(message, "leave one of the two out", ExitCode.WRONG_USAGE)
     if as_json and form != "steps":
         message = f"--json prints the whole prediction, --as {form} one outcome of it in another form"
         raise CommandError(message, "leave one of the two out", ExitCode.WRONG_USAGE)
@@ -121,14 +132,28 @@ def _chosen(prediction: Prediction, outcome: int | None) -> int:
 
 
 def _say_as(form: str, case: Bundle, prediction: Prediction, number: int) -> None:
+    from bothways.report.prediction_conntrack import (  # noqa: PLC0415 (only where wanted)
+        render_prediction_conntrack,
+    )
     from bothways.report.prediction_stack import render_prediction_stack  # noqa: PLC0415 (only where wanted)
     from bothways.report.prediction_tcpdump import render_prediction_tcpdump  # noqa: PLC0415 (only where wanted)
 
     if form == "stack":
         say(render_prediction_stack(prediction, number))
+    elif form == "conntrack":
+        say(render_prediction_conntrack(prediction, number))
     else:
         captures = expect(case, prediction.walks[number - 1])
         say(render_prediction_tcpdump(prediction, number, captures, case.snapshot))
+
+
+def _say_beside(case: Bundle, question: Question | None, paths: Sequence[Path]) -> None:
+    # rich is loaded only where text is wanted
+    from bothways.report.side_by_side import render_side_by_side  # noqa: PLC0415
+
+    title = ", ".join(str(path) for path in paths)
+    compared = lay_beside(case, question)
+    say(render_side_by_side(compared, title=title, width=width(), colour=colour()))
 
 
 def _write(case: Bundle, prediction: Prediction, number: int, output: Path) -> None:

@@ -1,10 +1,11 @@
 """
-The recorded captures of a connection beside the predicted ones.
+The recorded evidence of a connection beside what is predicted: captures, and the trackers' events.
 
 Compared are the packets of the connection by their ends, flags and tunnel, in the order of each tap. Sequence
 numbers and times are the walk's own. ARP is left out: a station that knows its neighbour does not ask. A walk
 ends where data has passed both ways, and in any case at its horizon; what was recorded later is counted and
-not compared, nor what is predicted for after the end of a capture.
+not compared, nor what is predicted for after the end of a capture. Of a connection that works only that is
+compared which both conversations have: what programs say is their own.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 
 from bothways.bundle import Bundle
+from bothways.diagnose.beside_tracker import trackers_beside
 from bothways.diagnose.case import Case
+from bothways.diagnose.conversation import Shared, shared
 from bothways.diagnose.expect import expect
 from bothways.diagnose.gather import gather
 from bothways.facts.diagnosis import Fate
@@ -41,14 +44,16 @@ def lay_beside(bundle: Bundle, question: Question | None = None) -> SideBySide:
     walk = case.walk
     if walk.fate is Fate.UNKNOWN and not any(crossing.packet.tcp for crossing in walk.crossings):
         return SideBySide(case.question, walk, (), f"the dumps do not say how it goes: {walk.why}")
-    recorded = _recorded(case)
     works = walk.fate is Fate.WORKS
+    common = shared(case.story.connection.trajectories, walk) if works else None
+    recorded = _recorded(case)
     stops = {capture.tap: capture.stopped for capture in bundle.captures}
     taps = tuple(
-        _compare(each, recorded.get(each.tap, ()), ends=works, stopped=stops.get(each.tap))
+        _compare(each, recorded.get(each.tap, ()), common, stopped=stops.get(each.tap))
         for each in expect(bundle, walk)
     )
-    return SideBySide(case.question, walk, taps)
+    trackers = trackers_beside(bundle.snapshot, case.question, walk, ends=works)
+    return SideBySide(case.question, walk, taps, trackers=trackers)
 
 
 def _recorded(case: Case) -> dict[Tap, list[Sighting]]:
@@ -62,15 +67,24 @@ def _recorded(case: Case) -> dict[Tap, list[Sighting]]:
 
 
 def _compare(
-    expected: ExpectedCapture, recorded: Sequence[Sighting], *, ends: bool, stopped: float | None
+    expected: ExpectedCapture,
+    recorded: Sequence[Sighting],
+    common: Shared | None,
+    *,
+    stopped: float | None,
 ) -> Comparison:
     predicted = [each for each in expected.crossings if each.packet.tcp is not None]
+    if common is not None:
+        later = sum(not common.holds(each) for each in recorded)
+        both = [each for each in recorded if common.holds(each)]
+        promised = [each for each in predicted if each.journey in common.journeys]
+        return Comparison(expected.tap, tuple(_aligned(both, promised)), later)
     watched = [each for each in predicted if not _after(stopped, each, recorded, predicted)]
     rows = list(_aligned(recorded, watched))
     covered = max((n for n, row in enumerate(rows, 1) if row.predicted is not None), default=0)
     horizon = recorded[0].time_ns + HORIZON_NS if recorded else 0
     tail = [row for row in rows[covered:] if row.recorded is not None]
-    within = () if ends else tuple(row for row in tail if row.recorded and row.recorded.time_ns <= horizon)
+    within = tuple(row for row in tail if row.recorded and row.recorded.time_ns <= horizon)
     kept = (*rows[:covered], *within)
     return Comparison(expected.tap, kept, len(tail) - len(within), len(predicted) - len(watched))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bothways.facts.choice import Assumption, Choice
+from bothways.facts.conntrack import Entry
 from bothways.facts.diagnosis import Fate
 from bothways.facts.packet import NO_FLAGS, Flag, Packet, Tunnel
 from bothways.facts.question import Question
@@ -12,7 +13,7 @@ from bothways.facts.sighting import Direction, Tap
 from bothways.facts.step import Step
 from bothways.facts.trajectory import Way
 
-__all__ = ["Branch", "Crossing", "Journey", "Prediction", "Walk"]
+__all__ = ["Branch", "Crossing", "Journey", "Prediction", "TrackerEvent", "Walk"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +72,30 @@ class Crossing:
 
 
 @dataclass(frozen=True, slots=True)
+class TrackerEvent:
+    """
+    One line that ``conntrack -E`` would print in a namespace during a walk.
+
+    :param kind: ``NEW``, ``UPDATE`` or ``DESTROY``.
+    :param at_ns: virtual time, nanoseconds since the first packet.
+    """
+
+    host: str
+    netns: str
+    kind: str
+    entry: Entry
+    at_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Walk:
     """
     One outcome: the choices that lead to it, every packet's journey, and the fate.
 
     :param crossings: every packet at every device, in the order in which the walk moved them.
     :param bypassed: what of *unknown* goes round the model (tc, XDP, IPVS …) on the way that was walked.
+    :param tracker_events: what ``conntrack -E`` would print in every namespace, in order. The datapaths of
+        Open vSwitch have none.
     """
 
     choices: tuple[Choice, ...]
@@ -87,6 +106,7 @@ class Walk:
     unknown: tuple[str, ...] = ()
     crossings: tuple[Crossing, ...] = ()
     bypassed: tuple[str, ...] = ()
+    tracker_events: tuple[TrackerEvent, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

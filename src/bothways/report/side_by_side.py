@@ -1,12 +1,14 @@
-"""Recorded captures beside the predicted ones: two columns of times, a mark where they differ."""
+"""Recorded captures and tracker events beside the predicted ones: a mark where they differ."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
-from bothways.facts.expected import Comparison, Row, SideBySide
+from bothways.facts.expected import Comparison, Row, SideBySide, TrackerComparison
 from bothways.facts.packet import Packet, flags_text
+from bothways.report.conntrack_words import event_words
 from bothways.report.paper import Sheet
 from bothways.report.predicted_frames import ANY
 from bothways.report.words import counted, milliseconds
@@ -43,6 +45,8 @@ def render_side_by_side(compared: SideBySide, *, title: str, width: int, colour:
         )
     for each in compared.taps:
         _tap(sheet, each)
+    for tracker in compared.trackers:
+        _tracker(sheet, tracker)
     return sheet.text()
 
 
@@ -67,6 +71,22 @@ def _tap(sheet: Sheet, tap: Comparison) -> None:
         sheet.line((words, "dim"), indent=4)
     if tap.later:
         sheet.line((f"and {counted(tap.later, 'packet')} recorded after the walk's end", "dim"), indent=4)
+
+
+def _tracker(sheet: Sheet, tracker: TrackerComparison) -> None:
+    where = tracker.host if tracker.netns == "root" else f"{tracker.host}/{tracker.netns}"
+    sheet.space()
+    sheet.line((f"{where}: conntrack -E", "cyan"), indent=2)
+    for row in tracker.rows:
+        shown = row.recorded or row.predicted
+        if shown is not None:
+            mark = _MARKS[row.recorded is not None, row.predicted is not None]
+            look = "" if row.agrees else "bold red"
+            # seconds left are the recorder's: the walk has no durations
+            words = event_words(shown.kind, replace(shown.entry, timeout=None))
+            sheet.line((f"{mark} ", look), (words, look), indent=0)
+    if tracker.later:
+        sheet.line((f"and {counted(tracker.later, 'line')} recorded after the walk's end", "dim"), indent=4)
 
 
 def _starts(rows: Iterable[Row]) -> tuple[int, int]:

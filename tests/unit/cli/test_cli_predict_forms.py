@@ -155,3 +155,20 @@ def test_dumps_that_are_too_few_give_no_packets() -> None:
     assert result.exit_code == 0
     assert "no collected namespace holds this address" in result.stdout
     assert "Flags" not in result.stdout
+
+
+def test_conntrack_prints_every_namespace_that_tracks() -> None:
+    told = blocks(run(DUAL, "--as", "conntrack").stdout)
+
+    lines = told[f"# host1: ip netns exec {ROUTER} conntrack -E"]
+    assert [line.split("]")[0].strip() for line in lines] == ["[NEW", "[DESTROY"]
+    assert "src=192.168.111.210 dst=192.168.111.223 sport=17350 dport=22 [UNREPLIED]" in lines[0]
+
+
+def test_beside_lays_what_was_recorded_beside_it() -> None:
+    result = run(DUAL, "--as", "beside")
+
+    assert result.exit_code == 0
+    assert "are both recorded and predicted" in result.stdout
+    refused = run(DUAL, "--as", "beside", "--outcome", "2")
+    assert (refused.exit_code, "--as beside" in refused.stderr) == (2, True)

@@ -139,12 +139,12 @@ def test_a_datagram_of_vxlan_shows_what_it_carries_and_nothing_else_does() -> No
     ends = Ip(address("192.0.2.1"), address("192.0.2.2"), UDP, 64)
     datagram, other = (Packet(SYN.ethernet, ends, udp=Udp(60001, port, 62)) for port in (8472, 4789))
 
-    with noted.carrying(SYN, 1086, 8472):
-        noted.goes_out(at, datagram, 0, 0)
-        noted.goes_out(at, other, 0, 0)
+    with noted.carrying(SYN, 3, 1086, 8472):
+        noted.goes_out(at, datagram, 4, 0)
+        noted.goes_out(at, other, 4, 0)
     noted.goes_out(at, datagram, 0, 0)
 
     inside, *plain = noted.all()
-    assert (inside.packet, inside.outer) == (SYN, datagram)
+    assert (inside.packet, inside.outer, inside.journey) == (SYN, datagram, 3)
     assert inside.tunnel == Tunnel("vxlan", 1086, ends.src, ends.dst)
     assert [(each.packet, each.tunnel) for each in plain] == [(other, None), (datagram, None)]

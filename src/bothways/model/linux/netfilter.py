@@ -10,7 +10,7 @@ that would have translated it, had it been the first of a connection, is looked 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
@@ -34,9 +34,11 @@ from bothways.model.linux.iptables.chain import Decision, traverse
 from bothways.model.linux.iptables.probe import Probe
 from bothways.model.linux.iptables.sets import written_sets
 from bothways.model.linux.iptables.targets import Verdict
+from bothways.model.linux.learned import Learned
 from bothways.model.linux.nat import NatTarget, translate
 from bothways.model.linux.nftables import FUNCTION, Memory, walk
 from bothways.model.linux.passage import Account
+from bothways.model.linux.path_mtu import path_mtu
 from bothways.model.linux.routing import Routing, Wanted
 from bothways.model.linux.stages import (
     CONFIRM,
@@ -48,7 +50,7 @@ from bothways.model.linux.stages import (
 )
 from bothways.model.linux.variants import variant_of
 
-__all__ = ["Halt", "Netfilter", "Visit", "attached"]
+__all__ = ["Halt", "Netfilter", "Visit"]
 
 _TRANSLATED: Final = frozenset({"SRC_NAT", "DST_NAT"})
 _FIRST: Final = Tracking(CtState.NEW, Way.ORIGINAL, None, None, "")
@@ -83,6 +85,7 @@ class Netfilter:
         self.variant = variant_of(kernel)
         self.families = {version: Family(netns, version) for version in (4, 6)}
         self.memory: Memory = {}
+        self.learned = Learned()
         self.bypasses = Bypasses(netns)
         self.written_sets = frozenset(written_sets((*(netns.iptables or ()), *(netns.ip6tables or ()))))
 
@@ -121,10 +124,8 @@ class Netfilter:
         return select(self.netns, buffer.device_out, toward)
 
     def mtu(self, buffer: Buffer) -> int | None:
-        """What fits through the devices by which the packet came and leaves."""
-        found = [self.netns.device(name) for name in (buffer.device_in, buffer.device_out) if name]
-        sizes = [device.mtu for device in found if device is not None and device.mtu is not None]
-        return min(sizes, default=None)
+        """What fits on the way of the packet and back to its sender."""
+        return path_mtu(self.netns, self.routing, self.learned, buffer)
 
     def redirect(self, buffer: Buffer) -> IPAddress | None:
         """The destination that REDIRECT takes: an address of the device that the packet came in at."""
@@ -141,6 +142,12 @@ class Visit:
     buffer: Buffer
     account: Account
     now_ns: int
+    #: Rules see the device by which it was to leave when it came to the hook (``nf_hook_state``).
+    device_out: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Keep the device."""
+        self.device_out = self.buffer.device_out
 
     @property
     def family(self) -> Family:
@@ -227,9 +234,9 @@ class Visit:
             buffer.packet,
             self.hook,
             "" if hidden else buffer.device_in,
-            buffer.device_out if outgoing else "",
+            self.device_out if outgoing else "",
             buffer.mark,
-            buffer.tracking,
+            buffer.seen,
             buffer.mine,
             netfilter.routing.kind_of,
             self._holder_of,
@@ -238,17 +245,21 @@ class Visit:
             netfilter.written_sets,
             buffer.port_in,
             buffer.port_out,
+            netfilter.netns,
+            lambda: netfilter.mtu(buffer),
         )
 
     def _holder_of(self, address: IPAddress) -> str:
-        owner = self.netfilter.netns.owner_of(address)
-        return "" if owner is None else owner[0].name
+        row = self.netfilter.routing.route_of(address)
+        return "" if row is None or not row.hops else row.hops[0].device or ""
 
     def _way_back(self, packet: Packet) -> frozenset[str] | None:
         ip = packet.ip
         if ip is None:
             return None
-        found = self.netfilter.routing.lookup(Wanted(ip.src, ip.dst))
+        # A link-local sender is looked for on its own link only.
+        near = self.buffer.device_in if ip.src.version != 4 and ip.src.is_link_local else None  # noqa: PLR2004 - IPv4
+        found = self.netfilter.routing.lookup(Wanted(ip.src, ip.dst, device_out=near))
         return None if found.kind == "unknown" else found.devices
 
     # -- the tracker ----------------------------------------------------------------------------
@@ -274,8 +285,11 @@ class Visit:
         buffer = self.buffer
         if buffer.tracking is None:
             return None
-        why = self.netfilter.conntrack.confirm(buffer.tracking, self.now_ns)
+        conntrack = self.netfilter.conntrack
+        why = conntrack.confirm(buffer.tracking, self.now_ns)
         if why is None:
+            if conntrack.events is not None:
+                conntrack.events.confirmed(buffer.tracking.connection, self.now_ns)
             return None
         self.account.note(self.device, "__nf_conntrack_confirm", Did.DROPPED, buffer.packet, why)
         return Halt()
@@ -367,20 +381,6 @@ def _watched(stage: Stage) -> str:
     if isinstance(stage, str):
         return stage
     return "route" if stage.chain.kind == "route" else ""
-
-
-def attached(tracking: Tracking | None) -> Tracking | None:
-    """
-    What an answer to a packet is to the tracker: RELATED to the same connection, the other way.
-
-    ``nf_conntrack_attach``: ICMP errors and the RST of a REJECT rule are not looked up again. None for a
-    packet without a connection; its answer is looked up like any other.
-    """
-    if tracking is None or tracking.connection is None or tracking.way is None:
-        return None
-    way = Way.REPLY if tracking.way is Way.ORIGINAL else Way.ORIGINAL
-    why = f"made in answer to a packet of {tracking.connection}"
-    return Tracking(CtState.RELATED, way, tracking.connection, None, why, tracking.evidence)
 
 
 def _not_asked(tracking: Tracking, passed: Decision) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from typing import Final
 
@@ -17,11 +18,12 @@ from bothways.facts.choice import Assumption, Freedom
 from bothways.facts.conntrack import Entry
 from bothways.facts.diagnosis import Fate
 from bothways.facts.packet import Flag, Packet
-from bothways.facts.prediction import Prediction, Walk
+from bothways.facts.prediction import Prediction, TrackerEvent, Walk
 from bothways.facts.question import Question
-from bothways.facts.snapshot import Snapshot
+from bothways.facts.snapshot import Netns, Snapshot
 from bothways.facts.step import Did
 from bothways.facts.trajectory import Way
+from bothways.model.linux.conntrack.events import ConntrackEvents
 from bothways.model.world.complaint import REFUSED, pathless, told_by
 from bothways.model.world.delivery import Delivery
 from bothways.model.world.endpoint import End, EndState, Heard, Reaction, heard
@@ -29,13 +31,12 @@ from bothways.model.world.journal import Draft
 from bothways.model.world.network import Network
 from bothways.model.world.observed import Observed
 from bothways.model.world.replay import Replay
+from bothways.model.world.retransmission import RETRANSMIT_NS, syn_times
 from bothways.model.world.wiring import At
 
 __all__ = ["HORIZON_NS", "predict", "walk"]
 
 MS: Final = 1_000_000
-#: First retransmission of SYN and SYN/ACK, RFC 6298 section 2.1.
-RETRANSMIT_NS: Final = 1_000 * MS
 #: How long a client waits for the server to speak first before it speaks itself.
 SPEAK_NS: Final = 400 * MS
 #: Virtual time at which a walk ends whatever happened.
@@ -82,6 +83,7 @@ class _Conversation:
         self._timers: list[tuple[int, int, Callable[[], None]]] = []
         self._order = count()
         self._return: dict[Endpoint, tuple[At, Mac, Mac]] = {}
+        self._tracker_events: list[TrackerEvent] = []
 
     def hold(self) -> Walk:
         """Let the client connect and follow what happens."""
@@ -103,7 +105,9 @@ class _Conversation:
         if stack is not None:
             stack.connect(local, peer)
         self._say(client, Flag.SYN)
-        self._after(RETRANSMIT_NS, lambda: self._repeat(client, EndState.SYN_SENT))
+        kernel = None if home is None else self._network.snapshot.hosts[home.host].kernel
+        for moment in syn_times(None if stack is None else stack.netns, kernel, HORIZON_NS):
+            self._after(moment, lambda: self._repeat(client, EndState.SYN_SENT))
         while self._timers and not self._works():
             self._network.now_ns, _, action = heapq.heappop(self._timers)
             if self._network.now_ns > HORIZON_NS:
@@ -121,17 +125,34 @@ class _Conversation:
         return At(owners[0][0].host, owners[0][0].name, "") if owners else None
 
     def _forget(self, question: Question) -> None:
+        """Take the connection's own entries out, also those that know it by translated ends only."""
+        known: set[frozenset[Endpoint]] = set()
+
         def ours(entry: Entry) -> bool:
+            pairs = {frozenset((one.source, one.destination)) for one in (entry.original, entry.reply)}
             ends = {entry.original.src, entry.original.dst, entry.reply.src, entry.reply.dst}
             ports = {entry.original.sport, entry.reply.dport}
-            return {question.source, question.destination} <= ends and (
+            asked = {question.source, question.destination} <= ends and (
                 question.source_port is None or question.source_port in ports
             )
+            if asked or pairs & known:
+                known.update(pairs)
+                return True
+            return False
 
+        before = -1
+        while before < len(known):
+            before = len(known)
+            for stack in self._network.stacks().values():
+                stack.conntrack.forget(ours)
+            for tracker in self._network.trackers():
+                tracker.forget(ours)
         for stack in self._network.stacks().values():
-            stack.conntrack.forget(ours)
-        for tracker in self._network.trackers():
-            tracker.forget(ours)
+            table = stack.conntrack
+            table.events = ConntrackEvents(table.connections(), partial(self._tracked, stack.netns))
+
+    def _tracked(self, netns: Netns, kind: str, entry: Entry, now_ns: int) -> None:
+        self._tracker_events.append(TrackerEvent(netns.host, netns.name, kind, entry, now_ns))
 
     # -- talking ------------------------------------------------------------------------------------
 
@@ -268,6 +289,7 @@ class _Conversation:
             doubts,
             self._network.crossings.all(),
             bypassed,
+            tuple(self._tracker_events),
         )
 
     def _fate(self, client: End) -> tuple[Fate, str]:

@@ -43,8 +43,8 @@ class Crossings:
         self._wiring = wiring
         self._seen: list[Crossing] = []
         self._last_ns = -_STEP_NS
-        #: Innermost last: the port of a tunnel's datagrams, its VNI, and what they carry now.
-        self._carried: list[tuple[int, int, Packet]] = []
+        #: Innermost last: the port of a tunnel's datagrams, its VNI, what they carry now, and its journey.
+        self._carried: list[tuple[int, int, Packet, int]] = []
 
     def all(self) -> tuple[Crossing, ...]:
         """Everything that was noted, in order."""
@@ -67,13 +67,13 @@ class Crossings:
             self._note(upper, Direction.IN, step.before, journey, now_ns)
 
     @contextmanager
-    def carrying(self, packet: Packet, vni: int, port: int) -> Iterator[None]:
+    def carrying(self, packet: Packet, journey: int, vni: int, port: int) -> Iterator[None]:
         """
-        Within, the datagrams to a UDP *port* that are noted carry a packet through VXLAN.
+        Within, the datagrams to a UDP *port* that are noted carry a packet of a journey through VXLAN.
 
         So a capture of the underlay holds the packet as well as what is around it.
         """
-        self._carried.append((port, vni, packet))
+        self._carried.append((port, vni, packet, journey))
         try:
             yield
         finally:
@@ -102,12 +102,12 @@ class Crossings:
 
     def _note(self, at: At, way: Direction, packet: Packet, journey: int, now_ns: int) -> None:
         tap, moment = Tap(at.host, at.netns, at.device), self._clock(now_ns)
-        port, vni, carried = self._carried[-1] if self._carried else (0, 0, packet)
+        port, vni, carried, cause = self._carried[-1] if self._carried else (0, 0, packet, journey)
         if carried is packet or packet.udp is None or packet.ip is None or packet.udp.dport != port:
             self._seen.append(Crossing(tap, way, packet, journey, moment))
             return
         tunnel = Tunnel("vxlan", vni, packet.ip.src, packet.ip.dst)
-        self._seen.append(Crossing(tap, way, carried, journey, moment, tunnel, packet))
+        self._seen.append(Crossing(tap, way, carried, cause, moment, tunnel, packet))
 
     def _clock(self, now_ns: int) -> int:
         self._last_ns = max(now_ns, self._last_ns + _STEP_NS)

@@ -68,7 +68,8 @@ def ask(network: _Network, stack: Stack, at: At, address: IPAddress, source: IPA
 def carry(network: _Network, stack: Stack, datagram: Packet, cause: Frame, vni: int) -> tuple[list[At], str]:
     """Walk a datagram with a frame in it: the namespaces that took it, and why it ended where none did."""
     port = 0 if datagram.udp is None else datagram.udp.dport
-    with network.aside(), network.crossings.carrying(cause.packet, vni, port):
+    journey = next(number for number, draft in enumerate(network.drafts) if draft is cause.draft)
+    with network.aside(), network.crossings.carrying(cause.packet, journey, vni, port):
         host, netns = stack.netns.host, stack.netns.name
         draft = Draft("VXLAN", cause.draft.way, str(At(host, netns, "")), datagram, network.now_ns)
         network.send(host, netns, draft)

@@ -24,6 +24,7 @@ from bothways.model.linux.conntrack.capacity import FULL, early_drop, is_full
 from bothways.model.linux.conntrack.clash import CLASH_NS, clash
 from bothways.model.linux.conntrack.entries import Entries
 from bothways.model.linux.conntrack.entry import CtState, TrackedConnection, Tracking, as_entry, seeded
+from bothways.model.linux.conntrack.events import ConntrackEvents
 from bothways.model.linux.conntrack.expiry import NOTHING_GONE, Found, Gone
 from bothways.model.linux.conntrack.icmp import Sort, icmp_error
 from bothways.model.linux.conntrack.protocol import PROTOCOLS, generic_packet
@@ -31,13 +32,7 @@ from bothways.model.linux.conntrack.related import related
 from bothways.model.linux.conntrack.rule_reset import closed_by_rule
 from bothways.model.linux.conntrack.settings import Settings
 from bothways.model.linux.conntrack.tcp_judge import Ruling
-from bothways.model.linux.conntrack.tuple import (
-    Key,
-    inverse,
-    key_of,
-    key_of_packet,
-    tuple_of,
-)
+from bothways.model.linux.conntrack.tuple import Key, inverse, key_of, key_of_packet, tuple_of
 from bothways.model.linux.conntrack.variant import variant_of
 from bothways.model.linux.conntrack.zone import zone_in, zones_to_try
 from bothways.model.linux.hook import Hook
@@ -51,8 +46,6 @@ _NEW: Final = CtState.NEW
 _ESTABLISHED: Final = CtState.ESTABLISHED
 _REOPEN: Final = Ruling.REOPEN
 _PREROUTING: Final = Hook.PREROUTING
-#: Makes a named tuple of all its fields, in half the time: for what is made for each packet.
-_made: Final = tuple.__new__
 #: Protocols that Linux follows by a state machine of their own, and this table as generic ones.
 _UNMODELLED: Final = {33: "DCCP", 132: "SCTP"}
 
@@ -83,6 +76,8 @@ class ConntrackTable:
                 self._entries.take_in(connection)
         self._seeded = len(self._entries.connections()) if netns.conntrack else 0
         self._limited = bool(self._settings.known("nf_conntrack_max"))
+        #: Told of what goes; the hooks tell it of what comes and changes.
+        self.events: ConntrackEvents | None = None
 
     # -- what the hooks call --------------------------------------------------------------------
 
@@ -119,10 +114,10 @@ class ConntrackTable:
             if fresh and self._limited and self._no_room():
                 return _NO_ROOM
             seen = way is _REPLY or "SEEN_REPLY" in connection.status
-            protocol = connection.original.protocol
+            protocol = key[1]
             if connection.evidence or protocol in _UNMODELLED:
                 self._say_what_is_not_known(connection)
-            arrival = _made(Arrival, (packet, way, hook, now_ns, self._settings, self._variant))
+            arrival = Arrival(packet, way, hook, now_ns, self._settings, self._variant)
             ruled = PROTOCOLS.get(protocol, generic_packet)(connection, arrival)
             judgement = ruled.judgement
             if judgement is None or judgement.ruling is not _REOPEN:
@@ -130,15 +125,15 @@ class ConntrackTable:
             self._remove(connection)
         if not ruled.valid:
             return _refused(ruled, None if fresh else connection, gone)
-        if way is _REPLY:
-            connection.status.add("SEEN_REPLY")
         if judgement is not None and judgement.destroy:
             self._remove(connection)
+        if way is _REPLY:
+            connection.status.add("SEEN_REPLY")
         state = _ESTABLISHED if seen else _NEW
-        why = ruled.why or _WHY[state, way, fresh]
-        why = why if gone is NOTHING_GONE else gone.then(why)
-        evidence = connection.evidence + gone.evidence + ruled.evidence
-        return _made(Tracking, (state, way, connection, judgement, why, evidence, ruled.log, None, False))
+        why, evidence = ruled.why or _WHY[state, way, fresh], ruled.evidence
+        if gone is not NOTHING_GONE or connection.evidence:
+            why, evidence = gone.then(why), connection.evidence + gone.evidence + evidence
+        return Tracking(state, way, connection, judgement, why, evidence, ruled.log)
 
     def confirm(self, tracking: Tracking, now_ns: int) -> str | None:
         """
@@ -351,6 +346,8 @@ class ConntrackTable:
     def _remove(self, connection: TrackedConnection) -> None:
         connection.status.add("DYING")
         self._entries.remove(connection)
+        if self.events is not None:
+            self.events.removed(connection, self._now_ns)
 
 
 def _opened(packet: Packet, zone: int, half: Way | None) -> TrackedConnection:
