@@ -102,11 +102,13 @@ def test_nothing_is_left_when_it_is_killed() -> None:
     with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as run:
         assert run.stderr is not None
         assert b"asking Open vSwitch" in run.stderr.readline()
-        daemons = children(run.pid)
+        deadline = time.monotonic() + 20
+        while len(daemons := children(run.pid)) < 2 and time.monotonic() < deadline:
+            time.sleep(0.02)
         run.send_signal(signal.SIGKILL)
         run.wait(timeout=20)
     assert len(daemons) >= 2
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 20
     while any(Path(f"/proc/{daemon}").exists() for daemon in daemons) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert [daemon for daemon in daemons if Path(f"/proc/{daemon}").exists()] == []

@@ -45,8 +45,9 @@ SWITCH: Final = (
     BridgeRecord(
         "br1",
         (
-            {"name": "q1", "ofport": 1, "type": "dummy"},
-            {"name": "q2", "ofport": 2, "type": "dummy", "tag": 30},
+            # A dummy datapath takes the number out of the name: what two bridges share is a matter of luck.
+            {"name": "q21", "ofport": 1, "type": "dummy"},
+            {"name": "q22", "ofport": 2, "type": "dummy", "tag": 30},
             {"name": "to-br0", "ofport": 11, "type": "patch", "options": {"peer": "to-br1"}},
             {"name": "br1", "ofport": 65534, "type": "internal"},
         ),
