@@ -1,6 +1,6 @@
 # The menu: `make` alone prints it.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench docs lock clean
+.PHONY: help setup demo test lint format bench docs bpf vm lock clean
 
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -39,6 +39,12 @@ bench: setup ## measure start-up and diagnosis, in pairs with an empty Python
 
 docs: setup ## write the generated pages of docs/reference again
 	@$(BIN)/python tools/write_cli_reference.py
+
+bpf: ## compile the tracer's kernel programs again (clang-19); the objects are kept in the repository
+	@tools/build-bpf
+
+vm: setup ## try the tracer under other kernels, in emulated machines (apt, QEMU; half an hour)
+	@tools/vm/run
 
 lock: setup ## write requirements.lock again, with the newest versions that pyproject.toml admits
 	@$(BIN)/python tools/write_lock.py

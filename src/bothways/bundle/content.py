@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bothways.facts.kernel_stack import KernelStack
+from bothways.facts.kernel_trace import KernelTrace
 from bothways.facts.question import Question
 from bothways.facts.sighting import Capture
 from bothways.facts.snapshot import Snapshot
@@ -24,6 +25,7 @@ class Bundle:
     :param stacks: call stacks of ``trace/*.txt``, in the order of files and lines.
     :param problems: what could not be read, or does not fit the rest, in the order of files.
     :param files: every file below the folder, as paths with ``/``, sorted.
+    :param traces: what kernels told (``trace/*.jsonl``), one for each run of the tracer on a host.
     :param unread: files in the places of evidence whose format is not read. They are no problem.
     """
 
@@ -36,3 +38,4 @@ class Bundle:
     problems: tuple[Problem, ...] = ()
     files: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
+    traces: tuple[KernelTrace, ...] = ()

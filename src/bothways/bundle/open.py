@@ -19,9 +19,11 @@ from bothways.bundle.content import Bundle
 from bothways.bundle.dumps import DumpReader, read_netns
 from bothways.bundle.error import BundleError
 from bothways.bundle.folder import Folder, open_folder
+from bothways.bundle.kernel_traces import read_traces
 from bothways.bundle.manifest import read_manifest
 from bothways.bundle.switch import read_switch
 from bothways.facts.kernel_stack import KernelStack
+from bothways.facts.kernel_trace import KernelTrace
 from bothways.facts.sighting import Capture
 from bothways.facts.snapshot import Host, Member, Netns, Segment, Snapshot
 from bothways.facts.span import Kind, Problem
@@ -131,9 +133,11 @@ def open_bundle(path: Path) -> Bundle:
     hosts = {name: _host(reader, name) for name in names}
     captures: list[Capture] = []
     stacks: list[KernelStack] = []
+    traces: list[KernelTrace] = []
     for name, host in hosts.items():
         captures.extend(read_captures(folder, name, host.netns))
         stacks.extend(_stacks(folder, name))
+        traces.extend(read_traces(folder, name))
     segments = tuple(_checked(folder, manifest.segments, hosts))
     return Bundle(
         path.resolve().name,
@@ -145,4 +149,5 @@ def open_bundle(path: Path) -> Bundle:
         _in_file_order(folder.problems),
         tuple(folder.files),
         tuple(_unread(folder)),
+        tuple(traces),
     )

@@ -17,7 +17,6 @@ from bothways.cli.ending import CommandError, ExitCode, reason
 from bothways.cli.screen import say, say_data, tell
 from bothways.conform.conformance import Conformance
 from bothways.conform.nat_share import NatShare, share_of
-from bothways.conform.netfilter_recording import NetfilterFileError
 from bothways.conform.recording import Case, RecordingError, line_of, read_recording
 from bothways.conform.replay import SHOWN, replay
 from bothways.conform.words import conformance_json, conformance_text
@@ -153,7 +152,7 @@ def command(  # noqa: PLR0913, PLR0917 (click hands over each option)
         return conform_openflow(wishes)
     try:
         outcome = _live(file, count, seed, record, show, hz) if live else _replayed(file, kernel, show, hz)
-    except (RecordingError, NetfilterFileError) as error:
+    except RecordingError as error:
         raise CommandError(str(error), "one JSON object is expected on each line") from error
     except OSError as error:
         raise CommandError(f"{error.filename or file}: {reason(error)}") from error

@@ -14,7 +14,7 @@ from bothways.report.show_json import show_json
 
 __all__ = ["command"]
 
-_WHAT = ("hosts", "captures", "stacks", "missing", "problems", "files")
+_WHAT = ("hosts", "captures", "stacks", "traces", "missing", "problems", "files")
 _FLOWS = "flows"
 
 
@@ -38,8 +38,8 @@ def command(
 
     Hosts with their namespaces, devices, addresses and bridges; how many rows of each dump were read, and
     when; captures with their filters, times and losses; what was not collected; what was not understood.
-    BUNDLE may be loose files, as for diagnose. WHAT is one of hosts, captures, stacks, missing, problems,
-    files; left out, all but the list of files is shown.
+    BUNDLE may be loose files, as for diagnose. WHAT is one of hosts, captures, stacks, traces, missing,
+    problems, files; left out, all but the list of files is shown.
 
     With flows, the flow tables of Open vSwitch are shown, with counters, names of ports and lines. FILTER is
     terms between commas, all of which a flow must have: table=20, cookie=0xd1, priority=3, n_packets>0, or a

@@ -33,6 +33,7 @@ _VERBS: Final = {
     "lab": "Rebuild a scenario in namespaces, and try its connection for real.",
     "predict": "Walk a connection through the dumps, every outcome.",
     "show": "Say what is in a bundle, and what was understood of it.",
+    "trace": "Say what the kernel does to packets, as it does it.",
     "whatif": "Walk a connection before and after a change, made on paper only.",
 }
 _EPILOG: Final = """\b

@@ -11,6 +11,7 @@ from bothways.diagnose.evidence import Ages
 from bothways.diagnose.hop import Hop
 from bothways.diagnose.owners import Owners
 from bothways.diagnose.symptom import Story
+from bothways.diagnose.testimony import Testimony
 from bothways.facts.diagnosis import Fate
 from bothways.facts.prediction import Prediction, Walk
 from bothways.facts.question import Question
@@ -28,6 +29,7 @@ class Case:
     :param story: None if no capture shows the connection.
     :param origin: who sent its first RST, None if none was seen or nobody can be named.
     :param hop: the namespace of *origin*, replayed with what it was observed to receive.
+    :param testimony: what kernels told of it, None if they told nothing.
     """
 
     bundle: Bundle
@@ -40,6 +42,7 @@ class Case:
     story: Story | None = None
     origin: Origin | None = None
     hop: Hop | None = None
+    testimony: Testimony | None = None
 
     @property
     def fate(self) -> Fate:

@@ -81,7 +81,7 @@ def diagnose(bundle: Bundle, question: Question | None = None, *, remedies: bool
         cause=None if explanation is None else explanation.cause,
         also=findings if status is Status.EXPLAINED else (),
         latent=findings if _waits(case, status) else (),
-        chain=explanation.chain if explanation is not None else _chain(case),
+        chain=explanation.chain if explanation is not None else (*_chain(case), *_told(case)),
         authors=tuple(_authors(case, explanation)),
         culprits=() if explanation is None else explanation.culprits,
         remedies=remedies_of(case, explanation) if remedies and explanation is not None else (),
@@ -121,6 +121,23 @@ def _waits(case: Case, status: Status) -> bool:
 
 
 def _authors(case: Case, explanation: Explanation | None) -> Iterator[Author]:
+    """
+    Who sent the RST, or dropped a packet: kernels that say so first, then the cause, then captures.
+
+    What a kernel was seen to do outranks what is concluded of the same answer.
+    """
+    told = () if case.testimony is None else case.testimony.authors()
+    yield from told
+    known = {author.what for author in told}
+    yield from (author for author in _concluded(case, explanation) if author.what not in known)
+
+
+def _told(case: Case) -> tuple[Link, ...]:
+    """What kernels told of the connection, where no cause has put it into its chain."""
+    return () if case.testimony is None else tuple(case.testimony.links())
+
+
+def _concluded(case: Case, explanation: Explanation | None) -> Iterator[Author]:
     """Who sent the RST: named by the cause, else by captures, if it cannot only have passed it on."""
     if explanation is not None and explanation.author is not None:
         yield explanation.author

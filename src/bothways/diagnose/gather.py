@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from bothways.bundle import Bundle
 from bothways.correlate import Correlation, correlate
+from bothways.correlate.kernel_sighting import captures_of
 from bothways.diagnose.admission import admission
 from bothways.diagnose.author import Origin, origin_of
 from bothways.diagnose.case import Case
@@ -15,6 +16,7 @@ from bothways.diagnose.owners import owners_of
 from bothways.diagnose.pick import pick, question_of
 from bothways.diagnose.seen import observe
 from bothways.diagnose.symptom import Story
+from bothways.diagnose.testimony import hear
 from bothways.facts.question import Question
 from bothways.facts.snapshot import Netns
 from bothways.model.world import predict
@@ -36,7 +38,9 @@ def gather(bundle: Bundle, question: Question | None) -> tuple[Case | None, tupl
     :param question: None takes the bundle's own, or the worst broken connection of the captures.
     :return: no case if no connection is named and captures show none.
     """
-    correlation = correlate(bundle.captures, snapshot=bundle.snapshot, admits=admission())
+    captured = (capture.tap for capture in bundle.captures)
+    captures = (*bundle.captures, *captures_of(bundle.traces, captured))
+    correlation = correlate(captures, snapshot=bundle.snapshot, admits=admission())
     asked = question or bundle.question
     story, others = pick(correlation.connections, asked)
     # The port and the name that the client really used are known once the connection was seen.
@@ -58,6 +62,7 @@ def _case(bundle: Bundle, correlation: Correlation, question: Question, story: S
         owners_of(bundle.snapshot, question.destination),
         story,
         _origin(story, bundle),
+        testimony=hear(bundle.traces, question, None if story is None else story.connection),
     )
     return replace(case, hop=_hop(case))
 

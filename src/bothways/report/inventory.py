@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from bothways.bundle import Bundle
 from bothways.facts.dump import Dump
+from bothways.facts.kernel_event import Happening
 from bothways.facts.kernel_stack import KernelStack
 from bothways.facts.openflow import Bridge
 from bothways.facts.sighting import Capture, Tap
@@ -21,9 +23,11 @@ __all__ = [
     "DumpRow",
     "HostRow",
     "NetnsRow",
+    "TraceRow",
     "hosts_of",
     "stack_rows",
     "taps_of",
+    "trace_rows",
 ]
 
 #: Dump of a namespace -> the command that shows it.
@@ -130,6 +134,30 @@ class CaptureRow:
     textual: bool
 
 
+@dataclass(frozen=True, slots=True)
+class TraceRow:
+    """
+    One run of the tracer on one host.
+
+    :param tier: how the kernel was asked, None if the trace does not say.
+    :param events: all of them; *resets*, *errors* and *drops* are those of a RST or ICMP error sent, or of a
+        drop.
+    :param first: time of its earliest event, nanoseconds since the epoch; None if it holds none.
+    :param lost: None if the trace broke off.
+    """
+
+    host: str
+    file: str
+    tier: str | None
+    events: int
+    resets: int
+    errors: int
+    drops: int
+    first: int | None
+    last: int | None
+    lost: int | None
+
+
 def hosts_of(bundle: Bundle) -> Iterator[HostRow]:
     """Every host, in the order of the snapshot."""
     for host in bundle.snapshot.hosts.values():
@@ -146,6 +174,25 @@ def stack_rows(bundle: Bundle) -> Iterator[tuple[KernelStack, str]]:
     """Every call stack with the file that it stands in."""
     for stack in bundle.stacks:
         yield stack, stack.frames[0].span.file if stack.frames else ""
+
+
+def trace_rows(bundle: Bundle) -> Iterator[TraceRow]:
+    """Every run of the tracer, in the order of the bundle."""
+    for trace in bundle.traces:
+        kinds = Counter(event.happening for event in trace.events)
+        moments = [event.wall_ns for event in trace.events if event.wall_ns is not None]
+        yield TraceRow(
+            trace.host,
+            trace.file,
+            trace.tier,
+            len(trace.events),
+            kinds[Happening.RST_SENT],
+            kinds[Happening.ICMP_SENT],
+            kinds[Happening.DROP],
+            min(moments, default=None),
+            max(moments, default=None),
+            trace.lost,
+        )
 
 
 def _netns(netns: Netns) -> NetnsRow:

@@ -11,9 +11,11 @@ from bothways.report.inventory import (
     DumpRow,
     HostRow,
     NetnsRow,
+    TraceRow,
     hosts_of,
     stack_rows,
     taps_of,
+    trace_rows,
 )
 from bothways.report.json import JsonObject, question_json
 from bothways.report.words import problem_line
@@ -39,6 +41,7 @@ def show_json(bundle: Bundle) -> JsonObject:
             {"file": file, "host": stack.host, "title": stack.title, "functions": list(stack.functions)}
             for stack, file in stack_rows(bundle)
         ],
+        "traces": [_trace(each) for each in trace_rows(bundle)],
         "problems": [problem_line(problem) for problem in bundle.problems],
         "files": list(bundle.files),
         "unread": list(bundle.unread),
@@ -98,4 +101,19 @@ def _capture(row: CaptureRow) -> JsonObject:
         "filter": row.filter,
         "dropped": row.dropped,
         "text": row.textual,
+    }
+
+
+def _trace(row: TraceRow) -> JsonObject:
+    return {
+        "host": row.host,
+        "file": row.file,
+        "tier": row.tier,
+        "events": row.events,
+        "resets": row.resets,
+        "errors": row.errors,
+        "drops": row.drops,
+        "first_ns": row.first,
+        "last_ns": row.last,
+        "lost": row.lost,
     }

@@ -8,7 +8,7 @@ from typing import Final
 
 from bothways.bundle import Bundle
 from bothways.capture.tcpdump_words import clock_words
-from bothways.report.inventory import CaptureRow, HostRow, NetnsRow, hosts_of, stack_rows, taps_of
+from bothways.report.inventory import CaptureRow, HostRow, NetnsRow, hosts_of, stack_rows, taps_of, trace_rows
 from bothways.report.paper import Sheet
 from bothways.report.words import counted, problem_line, question_words
 
@@ -41,6 +41,7 @@ def _head(sheet: Sheet, bundle: Bundle) -> None:
         counted(len(bundle.snapshot.hosts), "host"),
         counted(spaces, "namespace"),
         counted(len(bundle.captures), "capture"),
+        *([counted(len(bundle.traces), "kernel trace")] if bundle.traces else ()),
         counted(len(bundle.files), "file"),
         counted(len(bundle.problems), "problem"),
     )
@@ -123,6 +124,29 @@ def _stacks(sheet: Sheet, bundle: Bundle) -> None:
         sheet.item(((f"{file}: ", "cyan"),), f"{inner} and {len(stack.functions) - 1} above{title}", hang=2)
 
 
+def _traces(sheet: Sheet, bundle: Bundle) -> None:
+    rows = tuple(trace_rows(bundle))
+    if not rows:
+        return
+    sheet.heading("kernel traces")
+    for row in rows:
+        parts = [counted(row.events, "event")]
+        parts += [
+            counted(amount, *names)
+            for amount, names in (
+                (row.resets, ("RST sent", "RSTs sent")),
+                (row.errors, ("ICMP error sent", "ICMP errors sent")),
+                (row.drops, ("drop",)),
+            )
+            if amount
+        ]
+        if row.first is not None and row.last is not None:
+            parts.append(f"{clock_words(row.first)} to {clock_words(row.last)} UTC")
+        parts.append("losses not known" if row.lost is None else f"{row.lost} lost")
+        parts.append("tier not known" if row.tier is None else f"tier {row.tier}")
+        sheet.item(((f"{row.file}: ", "cyan"),), ", ".join(parts), hang=2)
+
+
 def _missing(sheet: Sheet, bundle: Bundle) -> None:
     sheet.heading("not collected")
     for host in hosts_of(bundle):
@@ -157,6 +181,7 @@ SECTIONS: Final[Mapping[str, Callable[[Sheet, Bundle], None]]] = MappingProxyTyp
         "hosts": _hosts,
         "captures": _captures,
         "stacks": _stacks,
+        "traces": _traces,
         "missing": _missing,
         "problems": _problems,
         "files": _files,

@@ -126,9 +126,15 @@ def _chain(sheet: Sheet, diagnosis: Diagnosis) -> None:
 def _culprits(sheet: Sheet, diagnosis: Diagnosis) -> None:
     if not diagnosis.culprits:
         return
-    sheet.heading("Culprits: without any one of them, it lives")
-    for culprit in diagnosis.culprits:
-        _culprit(sheet, culprit)
+    groups = (
+        ("without any one of them, it lives", [c for c in diagnosis.culprits if not c.together]),
+        ("without all of these together, it lives", [c for c in diagnosis.culprits if c.together]),
+    )
+    for words, group in groups:
+        if group:
+            sheet.heading(f"Culprits: {words}")
+            for culprit in group:
+                _culprit(sheet, culprit)
 
 
 def _culprit(sheet: Sheet, culprit: Culprit) -> None:

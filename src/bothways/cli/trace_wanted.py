@@ -1,0 +1,151 @@
+"""What a trace was asked for: its options, checked, and the probes started that they mean."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bothways.cli.ending import CommandError, ExitCode
+from bothways.parse.filter import parse_filter
+from bothways.trace.filter_plan import FilterError, FilterPlan, plan_filter
+from bothways.trace.local import start_local
+from bothways.trace.netns import NetnsError, inode_of
+from bothways.trace.profile import Profile, ProfileError, read_profile
+from bothways.trace.session import Probe
+
+__all__ = [
+    "LOCAL",
+    "Wanted",
+    "end_probes",
+    "plan",
+    "probe_arguments",
+    "refuse_contradictions",
+    "start_probes",
+]
+
+#: The name of this machine among those of --host.
+LOCAL: Final = "local"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The options of a trace, as they were typed."""
+
+    filter: str
+    argv: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    netns: tuple[str, ...] = ()
+    device: tuple[str, ...] = ()
+    profile: str = "reset"
+    stack: str | None = None
+    follow_nat: bool = True
+    count: int | None = None
+    timeout: float | None = None
+    ring_size: int | None = None
+    tier: str | None = None
+    as_json: bool = False
+    output: Path | None = None
+    rotate: int | None = None
+    pcapng: Path | None = None
+    listing: bool = False
+    ssh_config: Path | None = None
+    allow_system_changes: bool = False
+
+
+def refuse_contradictions(wanted: Wanted) -> None:
+    """
+    Say which options contradict each other, before anything is started.
+
+    :raises CommandError: if some do.
+    """
+    if wanted.rotate is not None and wanted.output is None:
+        raise CommandError(
+            "--rotate begins files of a bundle anew, and -o names none", "add -o BUNDLE", ExitCode.WRONG_USAGE
+        )
+    if wanted.listing and (wanted.filter or wanted.argv):
+        raise CommandError("--list takes no FILTER and no command", "leave them out", ExitCode.WRONG_USAGE)
+    if wanted.output is not None and wanted.output.is_file():
+        message = f"`{wanted.output}` is a file, and a bundle is a folder"
+        raise CommandError(message, "name a folder, a new one or one that is there", ExitCode.WRONG_USAGE)
+
+
+def plan(wanted: Wanted) -> tuple[Profile, FilterPlan]:
+    """
+    Read profile and filter.
+
+    :raises CommandError: if one of them cannot be used.
+    """
+    try:
+        profile = read_profile(wanted.profile)
+        texts = [text for text in (wanted.filter, profile.filter) if text.strip()]
+        text = texts[0] if len(texts) == 1 else " and ".join(f"({each})" for each in texts)
+        return profile, plan_filter(parse_filter(text), follow_nat=wanted.follow_nat)
+    except (ProfileError, FilterError) as error:
+        raise CommandError(str(error), error.hint, ExitCode.WRONG_USAGE) from None
+
+
+def probe_arguments(wanted: Wanted, profile: Profile, plan: FilterPlan) -> list[str]:
+    """The command line of the probe."""
+    argv = ["--stack", wanted.stack or profile.stack]
+    argv += ["--follow-nat"] if wanted.follow_nat else ["--no-follow-nat"]
+    if plan.terms:
+        argv += ["--filter", json.dumps(plan.as_json())]
+    if profile.events:
+        argv += ["--profile-events", ",".join(profile.events)]
+    for glob in wanted.device:
+        argv += ["--device", glob]
+    if wanted.ring_size is not None:
+        argv += ["--ring-size", str(wanted.ring_size)]
+    if wanted.tier is not None:
+        argv += ["--tier", wanted.tier]
+    if wanted.count is not None and plan.exact and len(wanted.hosts) <= 1:
+        argv += ["--count", str(wanted.count)]
+    return [*argv, *(["--allow-system-changes"] if wanted.allow_system_changes else [])]
+
+
+def start_probes(wanted: Wanted, arguments: Sequence[str]) -> list[tuple[str, Probe]]:
+    """
+    Start a probe on every host.
+
+    :raises CommandError: if one cannot be started; the others are ended then.
+    """
+    probes: list[tuple[str, Probe]] = []
+    packed: bytes | None = None
+    try:
+        for host in dict.fromkeys(wanted.hosts or (LOCAL,)):
+            if host == LOCAL:
+                probes.append((host, start_local([*arguments, *_local_netns(wanted)])))
+                continue
+            there = [word for name in wanted.netns for word in ("--netns", name)]
+            from bothways.trace.carry import pack  # noqa: PLC0415 (only where wanted)
+            from bothways.trace.remote import Refused, connect  # noqa: PLC0415 (only where wanted)
+
+            packed = packed or pack()
+            options = () if wanted.ssh_config is None else ("-F", str(wanted.ssh_config))
+            try:
+                probes.append((host, connect(host, packed, ["trace", *arguments, *there], options=options)))
+            except Refused as error:
+                raise CommandError(str(error), error.hint) from None
+    except BaseException:
+        end_probes(probes)
+        raise
+    return probes
+
+
+def _local_netns(wanted: Wanted) -> list[str]:
+    """Namespaces of this machine by inode; those of another host are looked up there."""
+    try:
+        return [word for name in wanted.netns for word in ("--netns", f"inode:{inode_of(name)}")]
+    except NetnsError as error:
+        raise CommandError(str(error), error.hint, ExitCode.WRONG_USAGE) from None
+
+
+def end_probes(probes: Sequence[tuple[str, Probe]]) -> None:
+    """Ask all probes to detach, and end those that do not."""
+    for _, probe in probes:
+        probe.stop()
+    for _, probe in probes:
+        probe.end()

@@ -1,0 +1,246 @@
+"""
+Who ended a packet: who sent a RST or an ICMP error, who dropped what.
+
+A tracepoint that tells of a RST stands among the events of the packet that is answered, a probe on a
+function may stand among those of the RST itself; and a RST that a rule made has no tracepoint at all, only
+a first event that is not an arrival. All three are one deed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from bothways.correlate.kernel_provoked import is_error
+from bothways.facts.kernel_account import Deed, DeedKind, Known, Provocation, TracedPacket
+from bothways.facts.kernel_event import Happening, KernelEvent, function_name
+from bothways.facts.packet import Flag, Packet
+
+__all__ = ["came_in", "deeds_of", "maker_in", "written"]
+
+#: Functions that make an answer, by the kind of the answer. One of them in a stack names the author.
+_MAKERS: Final[Mapping[DeedKind, frozenset[str]]] = {
+    DeedKind.RST: frozenset(
+        {
+            "tcp_v4_send_reset", "tcp_v6_send_reset", "tcp_send_active_reset", "nf_send_reset",
+            "nf_send_reset6", "nf_reject_skb_v4_tcp_reset", "nf_reject_skb_v6_tcp_reset",
+        }
+    ),
+    DeedKind.ICMP: frozenset(
+        {
+            "__icmp_send", "icmp_send", "icmp_ndo_send", "icmp6_send", "icmpv6_send", "nf_send_unreach",
+            "nf_send_unreach6", "nf_reject_skb_v4_unreach", "nf_reject_skb_v6_unreach", "ip_send_icmp",
+        }
+    ),
+}  # fmt: skip
+#: Functions through which a process sends a packet that it made itself: a switch in user space, or a tool.
+_WRITERS: Final = frozenset({"packet_sendmsg", "packet_snd", "tpacket_snd", "raw_sendmsg", "rawv6_sendmsg"})
+#: Events with which a packet can begin that this kernel made, or that it was told to send.
+_BEGINS: Final = frozenset(
+    {Happening.QUEUE, Happening.XMIT, Happening.RST_SENT, Happening.ICMP_SENT, Happening.FIB}
+)
+_OUTPUT: Final = "OUTPUT"
+_TOLD: Final = {Happening.RST_SENT: DeedKind.RST, Happening.ICMP_SENT: DeedKind.ICMP}
+_ARRIVALS: Final = frozenset(
+    {
+        Happening.RECEIVE, Happening.IP_RECEIVE, Happening.OVS_RECEIVE, Happening.VXLAN_DECAP,
+        Happening.BRIDGE, Happening.RST_RECEIVED,
+    }
+)  # fmt: skip
+#: Reasons for which a packet is freed that did its work: a RST was taken, a socket was told.
+_DONE: Final = frozenset({"TCP_RESET", "CONSUMED", "NOT_DROPPED_YET", "TCP_RFC7323_TW_PAWS"})
+#: Reasons for which what had arrived in a socket is freed with it.
+_LEFT: Final = frozenset({"QUEUE_PURGE"})
+#: Reasons for which a station leaves alone what is another one's.
+_OTHERS: Final = frozenset({"OTHERHOST"})
+#: What a packet was last seen doing where it was taken.
+_TAKEN: Final = frozenset(
+    {Happening.RECEIVE, Happening.IP_RECEIVE, Happening.LOCAL_DELIVER, Happening.RST_RECEIVED}
+)
+#: An answer and what it answers lie closer together than this.
+_AT_ONCE_NS: Final = 200_000_000
+
+
+def came_in(event: KernelEvent) -> bool:
+    """True for an event that shows a packet on its way in."""
+    return event.happening in _ARRIVALS
+
+
+def written(deed: Deed) -> bool:
+    """True for an answer that a process wrote, and no stack made."""
+    return deed.function in _WRITERS
+
+
+def _begins(event: KernelEvent) -> bool:
+    return event.happening in _BEGINS or (event.happening is Happening.HOOK and event.hook == _OUTPUT)
+
+
+def maker_in(kind: DeedKind, stack: Sequence[str] | None) -> str | None:
+    """The innermost function of a stack that makes such answers, or else that takes them from a process."""
+    names = [function_name(frame) for frame in stack or ()]
+    for makers in (_MAKERS.get(kind, frozenset()), _WRITERS):
+        found = next((name for name in names if name in makers), None)
+        if found is not None:
+            return found
+    return None
+
+
+def deeds_of(packets: Sequence[TracedPacket]) -> tuple[Deed, ...]:
+    """Every deed, in the order of time on each host."""
+    deeds = list(_told(packets))
+    known = {(deed.kind, deed.packet) for deed in deeds if deed.packet is not None}
+    deeds.extend(deed for deed in _unannounced(packets) if (deed.kind, deed.packet) not in known)
+    answered = {d.provoked_by.number for d in deeds if d.provoked_by is not None and not d.foreign}
+    deeds.extend(_drops(packets, answered))
+    order = {id(timed.event): timed.low_ns for packet in packets for timed in packet.events}
+    return tuple(sorted(deeds, key=lambda deed: order.get(id(deed.event), deed.event.time_ns)))
+
+
+def _told(packets: Sequence[TracedPacket]) -> Iterator[Deed]:
+    """What probes told of as RST sent, or ICMP error sent."""
+    said: dict[tuple[DeedKind, int | None, int | None], Deed] = {}
+    for packet in packets:
+        for timed in packet.events:
+            kind = _TOLD.get(timed.event.happening)
+            if kind is None:
+                continue
+            deed = _announced(kind, timed.event, packet, packets)
+            provoker = None if deed.provoked_by is None else deed.provoked_by.number
+            if deed.packet is None and provoker is None:
+                yield deed
+                continue
+            # Two probes may tell of one answer; the one with the function says more.
+            before = said.get((kind, deed.packet, provoker))
+            if before is None or before.function is None:
+                said[kind, deed.packet, provoker] = deed
+    yield from said.values()
+
+
+def _announced(
+    kind: DeedKind, event: KernelEvent, packet: TracedPacket, packets: Sequence[TracedPacket]
+) -> Deed:
+    function, by_stack = _function(kind, event)
+    headers = None if event.packet is None else event.packet.carried.packet
+    if headers is not None and _is(kind, headers):
+        return Deed(kind, event, packet.number, function, by_stack, packet.provoked_by)
+    if headers is None and event.packet_id is None:
+        return Deed(kind, event, None, function, by_stack)
+    answer = _answer(kind, event, packet.number, packets)
+    known = Known.KERNEL if answer is None or answer.provoked_by is None else answer.provoked_by.known
+    number = None if answer is None else answer.number
+    if function is None and answer is not None:
+        function, by_stack = _function(kind, answer.first)
+    return Deed(kind, event, number, function, by_stack, Provocation(packet.number, known))
+
+
+def _answer(
+    kind: DeedKind, event: KernelEvent, number: int, packets: Sequence[TracedPacket]
+) -> TracedPacket | None:
+    """The RST or ICMP error that followed the event which told of it."""
+    for packet in packets:
+        first, headers = packet.first, packet.headers
+        if packet.provoked_by is None or packet.provoked_by.number != number or headers is None:
+            continue
+        later = first.time_ns - event.time_ns
+        if first.host == event.host and -_AT_ONCE_NS <= later <= _AT_ONCE_NS and _is(kind, headers.packet):
+            return packet
+    return None
+
+
+def _unannounced(packets: Sequence[TracedPacket]) -> Iterator[Deed]:
+    """RSTs and errors that no probe told of: they began somewhere, or came in from where nobody looked."""
+    for packet in packets:
+        headers = packet.headers
+        if headers is None:
+            continue
+        kind = next((each for each in (DeedKind.RST, DeedKind.ICMP) if _is(each, headers.packet)), None)
+        if kind is None:
+            continue
+        foreign = came_in(packet.first)
+        if not foreign and not _begins(packet.first):
+            # It was seen on its way, or only when it was freed: where it is from, nothing tells.
+            continue
+        function, by_stack = (None, False) if foreign else _of_packet(kind, packet)
+        yield Deed(kind, packet.first, packet.number, function, by_stack, packet.provoked_by, foreign=foreign)
+
+
+def _of_packet(kind: DeedKind, packet: TracedPacket) -> tuple[str | None, bool]:
+    """The maker that a stack of the packet's first life names: later ones are those who passed it on."""
+    for timed in packet.events:
+        if timed.event.host != packet.first.host or timed.event.netns != packet.first.netns:
+            break
+        function = maker_in(kind, timed.event.stack)
+        if function is not None:
+            return function, True
+    return None, False
+
+
+def _function(kind: DeedKind, event: KernelEvent) -> tuple[str | None, bool]:
+    if event.function is not None and event.happening in _TOLD:
+        return event.function, False
+    function = maker_in(kind, event.stack)
+    return function, function is not None
+
+
+def _is(kind: DeedKind, packet: Packet) -> bool:
+    if kind is DeedKind.RST:
+        return packet.tcp is not None and bool(packet.tcp.flags & Flag.RST)
+    return is_error(packet)
+
+
+def _drops(packets: Sequence[TracedPacket], answered: set[int]) -> Iterator[Deed]:
+    for packet in packets:
+        for timed in packet.events:
+            event = timed.event
+            if event.happening is not Happening.DROP or event.reason in _DONE:
+                continue
+            # What was answered is freed as dropped too; and a copy is no loss where the packet went on.
+            aside = (
+                packet.number in answered
+                or event.reason in _LEFT
+                or _for_nobody(event)
+                or _went_on(packet, event)
+                or _lives_elsewhere(packet, event)
+            )
+            yield Deed(DeedKind.DROP, event, packet.number, event.where, provoked_by=None, aside=aside)
+
+
+def _for_nobody(drop: KernelEvent) -> bool:
+    """True for a RST that met no connection: nobody misses it."""
+    headers = None if drop.packet is None else drop.packet.carried.packet
+    return drop.reason == "NO_SOCKET" and headers is not None and _is(DeedKind.RST, headers)
+
+
+def _went_on(packet: TracedPacket, drop: KernelEvent) -> bool:
+    """True if another buffer with the same packet was seen after this one was dropped."""
+    for timed in packet.events:
+        other = timed.event
+        if _one_life(other, drop):
+            continue
+        later = other.time_ns > drop.time_ns if other.host == drop.host else not came_in(drop)
+        if later and other.happening is not Happening.DROP:
+            return True
+    return False
+
+
+def _lives_elsewhere(packet: TracedPacket, drop: KernelEvent) -> bool:
+    """
+    True if a copy was dropped and another one came to where packets are taken without a word.
+
+    A frame that was flooded reaches stations that it is not for. What a buffer was last seen doing there is
+    an arrival; a buffer that only carried the packet on ends with what it was sent by, or read by.
+    """
+    last: dict[object, KernelEvent] = {}
+    for timed in packet.events:
+        event = timed.event
+        if not _one_life(event, drop) and event.buffer:
+            last[event.host, event.skb if event.packet_id is None else event.packet_id] = event
+    if drop.reason in _OTHERS:
+        return bool(last)
+    return any(event.happening in _TAKEN for event in last.values())
+
+
+def _one_life(one: KernelEvent, other: KernelEvent) -> bool:
+    if one.host != other.host:
+        return False
+    return one.packet_id == other.packet_id if one.packet_id is not None else one.skb == other.skb

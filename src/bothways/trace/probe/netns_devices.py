@@ -1,0 +1,58 @@
+"""Inside a network namespace for a moment; and which devices are where."""
+
+import ctypes
+import os
+import socket
+from typing import Callable, Dict, List, Tuple, TypeVar
+
+from bothways.trace.probe.hostns import namespaces
+
+__all__ = ["inside", "lone_devices"]
+
+_NETWORK = 0x40000000  # CLONE_NEWNET
+
+Result = TypeVar("Result")
+
+
+def _enter(descriptor: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.setns(descriptor, _NETWORK) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def inside(path: str, action: Callable[[], Result]) -> Result:
+    """
+    Do something inside a namespace, and come back; only the calling thread goes there.
+
+    :raises OSError: where the namespace cannot be entered, or the action does.
+    """
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    try:
+        there = os.open(path, os.O_RDONLY)
+        try:
+            _enter(there)
+        finally:
+            os.close(there)
+        try:
+            return action()
+        finally:
+            _enter(home)
+    finally:
+        os.close(home)
+
+
+def lone_devices() -> Dict[str, int]:
+    """Names of devices that only one namespace has, with its inode: there the name alone tells the place."""
+    owners: Dict[str, List[int]] = {}
+    for each in namespaces():
+        for name in _devices(each.path):
+            owners.setdefault(name, []).append(each.inode)
+    return {name: inodes[0] for name, inodes in owners.items() if len(inodes) == 1}
+
+
+def _devices(path: str) -> Tuple[str, ...]:
+    try:
+        return inside(path, lambda: tuple(name for _, name in socket.if_nameindex()))
+    except OSError:
+        return ()
