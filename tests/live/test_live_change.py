@@ -64,6 +64,12 @@ nft add table ip own
 nft add chain ip own c '{ type filter hook forward priority 5; }'
 nft add rule ip own c tcp dport 22 accept
 nft add rule ip own c drop
+nft add set ip own hosts '{ type ipv4_addr; flags interval; elements = { 192.0.2.8, 10.9.0.0/16 }; }'
+nft add set ip own pairs '{ type ipv4_addr . inet_service; }'
+nft add map ip own marks '{ type inet_service : mark; elements = { 22 : 7 }; }'
+nft add map ip own fates '{ type ipv4_addr : verdict; }'
+nft add table netdev low
+nft add table bridge span
 """
 
 SCRIPT = (
@@ -119,6 +125,30 @@ CHANGES = [
     ["nft add chain ip own d '{ type nat hook postrouting priority srcnat; policy accept; }'",
      "nft add rule ip own d oifname e0 masquerade"],
     [SCRIPT],
+    ["nft add element ip own hosts '{ 192.0.2.9, 192.0.2.16/28, 10.1.0.1-10.1.0.9 }'"],
+    ["nft delete element ip own hosts { 10.9.0.0/16 }"],
+    ["nft flush set ip own hosts", "nft add element ip own hosts '{ 192.0.2.1 }'"],
+    ["nft add element ip own pairs '{ 192.0.2.9 . ssh, 192.0.2.8 . 80 }'",
+     "nft delete element ip own pairs '{ 192.0.2.9 . 22 }'"],
+    ["nft add element ip own marks '{ http : 0x10 }'", "nft delete element ip own marks '{ 22 }'"],
+    ["nft add element ip own fates '{ 192.0.2.9 : drop, 192.0.2.8 : accept }'"],
+    ["nft add set ip own more '{ type ether_addr; elements = { 02:00:00:00:00:01 }; }'",
+     "nft add rule ip own c ether saddr @more drop"],
+    ["nft delete set ip own hosts"],
+    ["nft delete map ip own marks", "nft add map ip own marks '{ type ipv4_addr : ipv4_addr; }'",
+     "nft add element ip own marks '{ 192.0.2.9 : 10.0.0.4 }'"],
+    ["nft add rule ip own c index 0 udp dport 53 accept"],
+    ["nft insert rule ip own c index 1 udp dport 53 accept"],
+    ["nft add chain netdev low in '{ type filter hook ingress device e0 priority 0; }'",
+     "nft add rule netdev low in ip saddr 192.0.2.9 drop"],
+    ["nft add chain bridge span f '{ type filter hook forward priority filter; policy drop; }'",
+     "nft insert rule bridge span f ether type arp accept", "nft add rule bridge span f ip ttl 1 drop"],
+    ["nft add table arp a", "nft add chain arp a in '{ type filter hook input priority 0; }'",
+     "nft add rule arp a in arp operation request drop"],
+    ["nft add table inet both", "nft add chain inet both f '{ type filter hook forward priority 1; }'",
+     "nft add rule inet both f meta nfproto ipv6 drop", "nft flush table inet both"],
+    ["nft delete table bridge span"],
+    ["nft add counter ip own seen", "nft add rule ip own c counter name seen accept"],
 ]  # fmt: skip
 
 #: What the real command refuses as well.
@@ -140,6 +170,12 @@ REFUSED = [
     "iptables -N agent",
     "nft delete table ip absent",
     "nft add rule ip own absent drop",
+    "nft add element ip own absent '{ 192.0.2.1 }'",
+    "nft delete element ip own hosts '{ 192.0.2.77 }'",
+    "nft add element ip own hosts '{ 192.0.2.1 . 22 }'",
+    "nft add element ip own hosts '{ 192.0.2.300 }'",
+    "nft add rule ip own c index 9 drop",
+    "nft delete set ip own absent",
 ]
 
 
@@ -195,6 +231,11 @@ def told(space: Netns) -> dict[str, object]:
             (t.family, t.name, c.name): (c.kind, c.hook, c.priority, c.policy, [_steps(r) for r in c.rules])
             for t in space.nft or ()
             for c in t.chains.values()
+        },
+        "sets": {
+            (t.family, t.name, s.name): (s.key, s.data, frozenset((e.key, e.data) for e in s.elements))
+            for t in space.nft or ()
+            for s in t.sets.values()
         },
     }
 

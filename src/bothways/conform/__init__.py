@@ -5,6 +5,7 @@ The model, held against kernels: recorded ones, and the one that runs here.
 recording     recorded sequences on disk: one JSON object per line
 segment       a recorded segment as octets, and as the packet that the model knows
 router        the model in the recorder's place: what it says of each segment
+signature     TCP options for which no stack sends a RST
 comparison    what a kernel and the model say of one segment, field by field
 conformance   the outcome of holding many sequences
 replay        sequences -> outcome

@@ -14,6 +14,7 @@ from typing import Final
 from bothways.conform.datagram import ENDS, Ends, octets_of
 from bothways.conform.recording import Case, Result, Segment
 from bothways.conform.router import letters, reset_of
+from bothways.conform.signature import gets_no_reset
 from bothways.facts.choice import FirstOption
 from bothways.facts.conntrack import Tuple
 from bothways.facts.dump import Dump
@@ -26,6 +27,7 @@ from bothways.model.linux.conntrack.entry import CtState, TrackedConnection, Tra
 from bothways.model.linux.conntrack.settings import TICKS, Settings
 from bothways.model.linux.conntrack.table import ConntrackTable
 from bothways.model.linux.conntrack.tuple import inverse, tuple_of
+from bothways.model.linux.conntrack.variant import is_since
 from bothways.model.linux.hook import Hook
 from bothways.model.linux.nat import NatTarget, translate
 
@@ -48,6 +50,7 @@ class MixedRouter:
 
     def __init__(self, case: Case, *, kernel: str | None = None, ticks: int = TICKS) -> None:
         self._nat = case.nat
+        self._refuses_damage = is_since(kernel, (6, 7))
         self._ends = ENDS[case.family]
         span = Span("sysctl")
         rows = tuple(Sysctl(f"net.netfilter.{name}", str(value), span) for name, value in case.sysctls)
@@ -77,14 +80,16 @@ class MixedRouter:
         if tracking.log and not tracking.dropped:
             told["log"] = [words.removeprefix(_PREFIX) for words in tracking.log.split("\n")]
         if told["delivery"] == "local":
-            self._answer(packet, told)
+            self._answer(packet, told, segment)
         self._note(packet, zone, half, told)
         return told
 
-    def _answer(self, packet: Packet, told: Result) -> None:
+    def _answer(self, packet: Packet, told: Result, segment: Segment) -> None:
         """The RST of the router's own stack, which is tracked as well; other answers are not told."""
         answer = reset_of(packet)
         if answer is None or answer.tcp is None or answer.ip is None:
+            return
+        if gets_no_reset(segment, refuses_damage=self._refuses_damage):
             return
         ends = {"src": str(answer.ip.src), "dst": str(answer.ip.dst)}
         numbers = {"seq": answer.tcp.seq, "ack": answer.tcp.ack}

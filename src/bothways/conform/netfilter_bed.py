@@ -45,6 +45,7 @@ _SYSCTLS: Final[Mapping[str, str]] = {
     "net.ipv4.tcp_synack_retries": "0",
     "net.ipv4.tcp_max_syn_backlog": "4096",
     "net.ipv4.tcp_syncookies": "0",
+    "net.ipv4.tcp_invalid_ratelimit": "0",
 }
 #: Of every device; the second value is that of the kernel, which a case returns to.
 _OF_DEVICES: Final[Mapping[str, str]] = {
@@ -64,11 +65,12 @@ DUMPS: Final[Sequence[tuple[tuple[str, str], ...]]] = (
     (("addr.json", "ip -d -j addr"), ("addr.txt", "ip addr")),
     (("route.json", "ip -j route show table all"), ("route.txt", "ip route show table all")),
     (("rule.json", "ip -j rule"), ("rule.txt", "ip rule")),
+    (("rule6.json", "ip -6 -j rule"), ("rule6.txt", "ip -6 rule")),
     (("neigh.json", "ip -j neigh"), ("neigh.txt", "ip neigh")),
     (("iptables-save.txt", "iptables-save -c"), ("iptables-save.txt", "iptables-save")),
     (("ip6tables-save.txt", "ip6tables-save -c"), ("ip6tables-save.txt", "ip6tables-save")),
     (("nft.txt", "nft list ruleset"), ("nft.txt", "nft -j list ruleset")),
-    (("sysctl.txt", "sysctl net.ipv4 net.ipv6.conf net.netfilter 2>/dev/null"),),
+    (("sysctl.txt", "sysctl net.ipv4 net.ipv6.conf net.ipv6.fwmark_reflect net.netfilter 2>/dev/null"),),
     (("ss.txt", "ss -tuan"),),
 )
 _SEPARATOR: Final = "----8<----"
@@ -94,7 +96,9 @@ class NetfilterBed:
         self._listeners: list[socket.socket] = []
         self._changed: dict[str, str] = {}
         self._ways: tuple[str, ...] = ()
+        self._forgetting = ""
         self._counters: list[int] = []
+        self._began = 0.0
         self._told: dict[bytes, list[float]] = {}
         self._processors = os.sched_getaffinity(0)
         try:
@@ -176,7 +180,8 @@ class NetfilterBed:
             self._do(setting)
         except OSError as error:
             raise RefusedError(error.strerror or str(error)) from error
-        self.forget()
+        self.table.flush()
+        self._began = 0.0
 
     def _undo(self) -> None:
         self._exec("nft", "flush", "ruleset")
@@ -186,6 +191,7 @@ class NetfilterBed:
         self._ways = ()
         with inside(self.name):
             _write({key: self._base[key] for key in self._changed})
+            _write({"net.ipv4.route.flush": "1"})  # what errors taught
         self._changed = {}
 
     def _do(self, setting: Setting) -> None:
@@ -201,10 +207,13 @@ class NetfilterBed:
                 self._exec(f"{tool}-restore", text=text)
         if native := setting.native():
             self._exec("nft", "-f", "-", text=native)
+        self._forgetting = setting.unlearned()
 
     def forget(self) -> None:
-        """Empty the tracker."""
+        """Empty the tracker, and take out of sets what rules put into them."""
         self.table.flush()
+        if self._forgetting:
+            self._exec("nft", "-f", "-", text=self._forgetting)
 
     def dumps(self, forms: Mapping[int, int]) -> dict[str, str]:
         """
@@ -222,15 +231,16 @@ class NetfilterBed:
     def send(self, sent: Sent, *, afresh: bool = False) -> Heard:
         """Send one frame, and hear what comes of it."""
         self._drain()
-        before = self._delivered()
+        before, now = self._delivered(), time.monotonic()
+        self._began = self._began or now
         if sent.into:
             self._wires[sent.into].send(sent.frame)
         else:
             self._send_own(sent.frame)
         self._wait()
         out = tuple(self._drain())
-        quiet = self._quiet(sent.frame, out)
-        return Heard(out, self._delivered() - before, tuple(self.table.entries()), afresh, quiet)
+        quiet, at_ms = self._quiet(sent.frame, out), int((now - self._began) * 1000)
+        return Heard(out, self._delivered() - before, tuple(self.table.entries()), afresh, quiet, at_ms)
 
     def _quiet(self, frame: bytes, out: Sequence[tuple[str, bytes]]) -> bool:
         """
@@ -244,6 +254,10 @@ class NetfilterBed:
             if each[12:14] == b"\x08\x00" and each[23] == 1 and each[34] == _UNREACHABLE:
                 self._told.setdefault(each[30:34], []).append(now)
         return len(recent) >= _LIMIT
+
+    def complained(self, sent: Sent) -> None:
+        """Take note that the sender of a frame was told of trouble, though perhaps nothing came out."""
+        self._told.setdefault(sent.frame[26:30], []).append(time.monotonic())
 
     def _send_own(self, frame: bytes) -> None:
         """
@@ -332,6 +346,7 @@ def _lines(lines: Sequence[str]) -> str:
 def _settable() -> list[str]:
     """Sysctls that a case may change, as far as this kernel has them."""
     names = ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"]
+    names += ["net.ipv4.fwmark_reflect", "net.ipv6.fwmark_reflect"]
     for scope in ("all", "default", *LEGS, "lo"):
         names += [f"net.ipv4.conf.{scope}.{each}" for each in _CHANGING]
         names.append(f"net.ipv6.conf.{scope}.forwarding")

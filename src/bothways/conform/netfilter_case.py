@@ -91,6 +91,20 @@ class Setting:
         """What ``nft -f`` reads."""
         return "".join(self._tables())
 
+    def unlearned(self) -> str:
+        """What ``nft -f`` reads to make sets and maps that rules change as they were; "" for none."""
+        held = [line for line in self.lines if line.tool == "nft" and not line.chain]
+        rules = " ".join(line.text for line in self.lines if line.tool == "nft" and line.chain)
+        said = ""
+        for line in held:
+            kind, name, *_ = line.text.split()
+            if f"@{name} {{" not in rules:
+                continue
+            said += f"flush {kind} {line.table} {name}\n"
+            elements = line.text.partition("elements = ")[2].rpartition(";")[0]
+            said += f"add element {line.table} {name} {elements}\n" if elements else ""
+        return said
+
     def _tables(self) -> Iterator[str]:
         chains = [chain for chain in self.chains if chain.tool == "nft"]
         for table in dict.fromkeys(chain.table for chain in chains):
@@ -131,6 +145,7 @@ class Heard:
     :param entries: the tracker's table afterwards.
     :param afresh: True if the tracker was emptied before the frame.
     :param quiet: True if the kernel may have kept an error to itself, because it had sent too many of them.
+    :param at_ms: when the frame was sent, in milliseconds behind the first; 0 where no recording says.
     """
 
     out: tuple[tuple[str, bytes], ...] = ()
@@ -138,6 +153,7 @@ class Heard:
     entries: tuple[KernelEntry, ...] = ()
     afresh: bool = False
     quiet: bool = False
+    at_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

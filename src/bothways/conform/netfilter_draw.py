@@ -53,6 +53,6 @@ def fresh_setting(chance: Random) -> Drawn:
         more = drawn_iptables(chance, 10 - version)
         chains += more[0]
         lines += more[1]
-    forms = {number: chance.randrange(2) for number in range(9)}
+    forms = {number: chance.randrange(2) for number in range(10)}
     sysctls, ways = drawn_sysctls(chance), drawn_ways(chance, version)
     return Drawn(Setting(tuple(chains), tuple(lines), tuple(sysctls), tuple(ways)), version, forms)

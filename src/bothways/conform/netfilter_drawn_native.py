@@ -53,6 +53,11 @@ def _address(chance: Random, place: Place, field: str) -> str:
     return f"{_ip(place)} {field} {_not(chance)}{wanted}"
 
 
+def _guard(chance: Random) -> str:
+    """As people write it; without it, a rule takes the checksum of ICMP for a port, and nobody knows that."""
+    return "" if chance.random() < 0.1 else "meta l4proto { tcp, udp } "
+
+
 def _not(chance: Random) -> str:
     return "!= " if chance.random() < 0.25 else ""
 
@@ -85,7 +90,7 @@ CONDITIONS: Final[Mapping[str, _Row]] = {
     "nfproto": (0.5, (), lambda c, _: f"meta nfproto {c.choice(('ipv4', 'ipv6'))}"),
     "tcp port": (3, (), lambda c, _: _port(c, "tcp")),
     "udp port": (2, (), lambda c, _: _port(c, "udp")),
-    "th dport": (1, (), lambda c, _: f"th dport {_not(c)}{c.choice(PORTS)}"),
+    "th dport": (1, (), lambda c, _: f"{_guard(c)}th dport {_not(c)}{c.choice(PORTS)}"),
     "tcp flags": (
         1.5,
         (),

@@ -31,9 +31,7 @@ def drawn_ways(chance: Random, version: int) -> list[str]:
             if chance.random() < 0.7:
                 leg = chance.choice(LEGS)
                 lines.append(f"route add default via {place.gateway(leg)} dev {leg} table {table}")
-        # Rules of IPv6 have no file in a bundle yet.
-        if version == 4:
-            lines += [_policy(chance, place, number) for number in range(chance.choice((1, 1, 2, 3)))]
+        lines += [_policy(chance, place, number) for number in range(chance.choice((1, 1, 2, 3)))]
     return [front + line for line in dict.fromkeys(lines)]
 
 
@@ -60,14 +58,21 @@ def _network(text: str) -> str:
 
 
 def _policy(chance: Random, place: Place, number: int) -> str:
+    version = place.version
     selectors: Mapping[str, Callable[[], str]] = {
         "from": lambda: _network(chance.choice((*place.networks, *place.stations))),
         "to": lambda: _network(chance.choice((*place.networks, *place.remote))),
         "iif": lambda: chance.choice((*LEGS, "lo")),
         "fwmark": lambda: chance.choice(("0x1", "0x2", "0x1/0x3", "0x10/0xf0")),
         "tos": lambda: "0x10",
+        "ipproto": lambda: chance.choice(("tcp", "udp", "icmp" if version == 4 else "ipv6-icmp")),
+        "ipproto tcp dport": lambda: chance.choice(("22", "80-443", "8080")),
+        "ipproto udp sport": lambda: chance.choice(("53", "40000-40010")),
+        "oif": lambda: chance.choice(LEGS),
     }
     chosen = chance.sample(list(selectors), chance.choice((1, 1, 1, 2)))
+    if len(chosen) > 1 and all("ipproto" in name for name in chosen):
+        chosen = chosen[:1]
     text = " ".join(f"{name} {selectors[name]()}" for name in chosen)
     negated = "not " if chance.random() < 0.15 else ""
     action = chance.choice(
@@ -94,6 +99,8 @@ SYSCTLS: Final[Mapping[str, tuple[float, tuple[str, ...]]]] = {
     "net.ipv4.conf.{}.route_localnet": (0.15, ("1",)),
     "net.ipv4.conf.all.src_valid_mark": (0.15, ("1",)),
     "net.ipv4.conf.{}.forwarding": (0.1, ("0",)),
+    "net.ipv4.fwmark_reflect": (0.15, ("1",)),
+    "net.ipv6.fwmark_reflect": (0.15, ("1",)),
     "net.ipv6.conf.all.forwarding": (0.05, ("0",)),
     "net.ipv6.conf.{}.forwarding": (0.1, ("0",)),
     "net.netfilter.nf_conntrack_tcp_loose": (0.15, ("0",)),

@@ -22,6 +22,7 @@ from bothways.conform.netfilter_draw import Drawn, fresh_setting
 from bothways.conform.netfilter_replay import Held, Holder, read_router
 from bothways.conform.netfilter_shrink import Small, shrunk
 from bothways.conform.netfilter_traffic import FilterTraffic
+from bothways.facts.step import Did
 
 __all__ = ["LENGTH", "Asked", "asked_again", "fresh_cases", "made_small"]
 
@@ -80,6 +81,8 @@ def _asked(bed: NetfilterBed, drawn: Drawn, name: str, traffic: FilterTraffic, l
             bed.forget()
         came = bed.send(one, afresh=afresh)
         verdict = holder.hold(one, came)
+        if any(step.function == "ip_error" and step.did is Did.ANSWERED for step in verdict.steps):
+            bed.complained(one)
         sent.append(one)
         heard.append(came)
         held.append(verdict)

@@ -5,7 +5,8 @@ Recorded rulesets on disk: ``.jsonl`` or ``.jsonl.gz``, one JSON object per line
 router's tools printed them. A packet: ``into`` (device that it came in at, "" for one of the router's
 own), ``frame`` (hexadecimal octets), ``out`` (list of device and frame), ``local`` (how many packets a
 receiver of the router got), ``entries`` (the tracker's table afterwards), and where they hold ``afresh`` (the
-table was emptied before it) and ``quiet`` (the kernel may have kept an ICMP error to itself).
+table was emptied before it), ``quiet`` (the kernel may have kept an ICMP error to itself), ``at_ms`` (when it
+was sent, in milliseconds behind the first).
 
 An entry: ``original`` and ``reply`` (protocol, sender, receiver, two ports; for ICMP id, type, code),
 ``status``, ``mark``, ``zone``, ``state`` where they are not empty. ``docs/reference/netfilter-recording.md``.
@@ -22,6 +23,7 @@ from typing import IO, Any, Final
 
 from bothways.conform.nat_table import KernelEntry
 from bothways.conform.netfilter_case import Heard, NetfilterCase, Sent
+from bothways.conform.recording import RecordingError
 from bothways.facts.address import address
 from bothways.facts.conntrack import Tuple
 from bothways.facts.packet import ICMP, ICMP6
@@ -39,7 +41,7 @@ __all__ = [
 _QUERIES: Final = frozenset({ICMP, ICMP6})
 
 
-class NetfilterFileError(Exception):
+class NetfilterFileError(RecordingError):
     """A line that is no recorded ruleset; the text begins with ``file:line``. *hint* says what to do."""
 
     def __init__(self, message: str, hint: str) -> None:
@@ -59,7 +61,8 @@ def _packet(sent: Sent, heard: Heard) -> dict[str, Any]:
     said["out"] = [[device, frame.hex()] for device, frame in heard.out]
     said["local"] = heard.local
     said["entries"] = [_entry(each) for each in heard.entries]
-    return said | {name: True for name in ("afresh", "quiet") if getattr(heard, name)}
+    said |= {name: True for name in ("afresh", "quiet") if getattr(heard, name)}
+    return said | ({"at_ms": heard.at_ms} if heard.at_ms else {})
 
 
 def _entry(one: KernelEntry) -> dict[str, Any]:
@@ -191,6 +194,7 @@ class _Reader:
             tuple(entries),
             flags.get("afresh") is True,
             flags.get("quiet") is True,
+            self.field(flags, "at_ms", int, dot) if "at_ms" in flags else 0,
         )
 
     def octets(self, text: str, name: str) -> bytes:

@@ -94,6 +94,7 @@ class Holder:
     A model of the router, which follows a kernel packet by packet.
 
     :param kernel: release whose behaviour is wanted.
+    :param asked: for whom packets wait.
     """
 
     netns: Netns
@@ -101,11 +102,16 @@ class Holder:
     stack: Stack | None = None
     oracle: Follower = field(default_factory=Follower)
     lost: bool = False
+    asked: set[str] = field(default_factory=set)
 
     @classmethod
     def of_case(cls, case: NetfilterCase, *, kernel: str | None = None) -> Holder:
         """A holder for a recorded case."""
         return cls(read_router(case.dumps)[0], kernel or case.kernel)
+
+    def __post_init__(self) -> None:
+        """Take from the dumps who was asked for already."""
+        self.asked |= {f"{row.device} {row.address}" for row in self.netns.neighbours or () if not row.mac}
 
     def hold(self, sent: Sent, heard: Heard) -> Held:
         """Walk one packet, and hold it against what the kernel made of it."""
@@ -121,7 +127,7 @@ class Holder:
         out = [(leg, each, frame) for leg, frame in heard.out if (each := decoded(frame)) is not None]
         self.oracle.follow(heard.entries, frozenset(leg for leg, _, _ in out))
         before = self.oracle.draws
-        passages = self._walk(sent.into, packet, [each for _, each, _ in out])
+        passages = self._walk(sent.into, packet, [each for _, each, _ in out], heard.at_ms * 1_000_000)
         unknown = tuple(dict.fromkeys(text for passage in passages for text in passage.unknown))
         unknown = unknown or tuple(self.oracle.open_)
         steps = tuple(step for passage in passages for step in passage.steps)
@@ -135,8 +141,12 @@ class Holder:
                 asking.add(f"{sending.device} {sending.next_hop}")  # it waits until that neighbour answers
             else:
                 ours.append(told(sending.device, sending.packet, mac))
+        # Who does not answer is asked again now and then, also for packets of the case before.
+        self.asked |= asking
         theirs = [
-            told(leg, each, each.ethernet.dst) for leg, each, _ in out if _question(leg, each) not in asking
+            told(leg, each, each.ethernet.dst)
+            for leg, each, _ in out
+            if _question(leg, each) not in self.asked
         ]
         return self._compared(theirs, ours, heard, steps, self.oracle.draws - before)
 
@@ -169,16 +179,20 @@ class Holder:
         self.lost = True
         return Held(unknown=unknown, steps=steps)
 
-    def _walk(self, leg: str, packet: Packet, out: Sequence[Packet]) -> list[Passage]:
+    def _walk(self, leg: str, packet: Packet, out: Sequence[Packet], now_ns: int) -> list[Passage]:
         """What the stack makes of a packet, and of the SYN/ACK of a socket that it opened."""
         stack = self.stack
         if stack is None:
             return []
-        passages = [stack.receive(leg, packet, 0) if leg else stack.send(packet, 0)]
+        # The router's own packets are given to a raw socket with their header.
+        passages = [stack.receive(leg, packet, now_ns) if leg else stack.send(packet, now_ns, whole=True)]
         for delivered in passages[0].delivered:
             answer = _opening(delivered, out)
             if answer is not None:
-                passages.append(stack.send(answer, 0))
+                # What a listener opens with a link-local peer is bound to the device
+                # (``inet_request_bound_dev_if``).
+                near = answer.ip is not None and answer.ip.dst.is_link_local
+                passages.append(stack.send(answer, now_ns, device=leg if near else ""))
         return passages
 
     def _mac(self, device: str, next_hop: IPAddress | None, packet: Packet) -> str | None:
@@ -209,7 +223,8 @@ def _opening(delivered: Packet, out: Sequence[Packet]) -> Packet | None:
     if ip is None or tcp is None or tcp.flags & (Flag.SYN | Flag.ACK | Flag.RST) != Flag.SYN:
         return None
     wanted = ((tcp.seq or 0) + 1 + (tcp.length or 0)) % (1 << 32)
-    seen = next((p.tcp for p in out if p.tcp is not None and _answers(p, wanted)), None)
+    whole = next((p for p in out if p.tcp is not None and _answers(p, wanted)), None)
+    seen = None if whole is None else whole.tcp
     made = tcp if seen is None else seen
     answer = type(tcp)(
         tcp.dport,
@@ -222,7 +237,8 @@ def _opening(delivered: Packet, out: Sequence[Packet]) -> Packet | None:
         made.options,
         checksum_ok=True,
     )
-    return Packet(Ethernet(), ip=Ip(ip.dst, ip.src, TCP, ttl=64, tos=0, df=True), tcp=answer)
+    length = None if whole is None else whole.length
+    return Packet(Ethernet(), ip=Ip(ip.dst, ip.src, TCP, ttl=64, tos=0, df=True), tcp=answer, length=length)
 
 
 def _answers(packet: Packet, wanted: int) -> bool:

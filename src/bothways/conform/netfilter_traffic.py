@@ -39,6 +39,7 @@ _ERRORS: Final = {
     4: ((3, 1), (3, 3), (3, 4), (11, 0), (3, 13), (12, 0)),
     6: ((1, 4), (1, 1), (3, 0), (2, 0), (4, 0)),
 }
+_TOO_BIG: Final = ((3, 4), (2, 0))
 _TTLS: Final = (64, 64, 64, 64, 64, 2, 1, 255, 3)
 _TOS: Final = (0, 0, 0, 0x10, 0x28, 0x01, 0xB8)
 _FLAGS: Final = (
@@ -100,10 +101,12 @@ class FilterTraffic:
 
         :param local: how many packets went to a receiver of the router itself.
         """
+        answered = any(each.tcp is not None and each.tcp.flags & Flag.RST for _, each in came)
         opened = any(
             each.tcp is not None and each.tcp.flags & (_SYN | Flag.ACK) == _SYN | Flag.ACK for _, each in came
         )
-        if packet.tcp is not None and packet.tcp.flags & _SYN and (opened or local > 1):
+        opened = opened or local > 1 or (local > 0 and not answered)
+        if packet.tcp is not None and packet.tcp.flags & _SYN and opened:
             return  # the router's own stack has taken it
         self.sent.append((leg, packet))
         self.seen += [(at, each) for at, each in came if each.ip is not None and _transport(each)]
@@ -205,7 +208,11 @@ class FilterTraffic:
         leg, came = chance.choice(self.seen[-10:])
         if came.ip is None or (came.icmp is not None and came.icmp.type not in (8, 0, 128, 129)):
             return None
-        kind, code = chance.choice(_ERRORS[self.version])
+        kinds = _ERRORS[self.version]
+        if came.icmp is not None:
+            # What is said to be too long for an echo leaves a mark in the routes that no flush takes away.
+            kinds = tuple(each for each in kinds if each not in _TOO_BIG)
+        kind, code = chance.choice(kinds)
         hosts = self.place.hosts[leg]
         teller = chance.choice((*hosts, str(came.ip.dst), str(came.ip.dst)))
         to = came.ip.src if chance.random() < 0.9 else address(chance.choice(self.place.stations))
@@ -233,7 +240,11 @@ class FilterTraffic:
         place = self.place
         source = self.random.choice((*place.strange, *place.own, *place.remote))
         there = self.random.choice((*place.stations, *place.own, *place.strange, *place.everybody))
-        return leg, self._made(source, there, self.random.choice((TCP, UDP, ICMP)))
+        made = self._made(source, there, self.random.choice((TCP, UDP, ICMP)))
+        if made.tcp is not None and made.tcp.flags & _SYN and source in place.own and there in place.own:
+            # A listener would answer to itself, which is a connection of the router's own.
+            made = replace(made, tcp=replace(made.tcp, flags=Flag.ACK, ack=1))
+        return leg, made
 
     # -- link -----------------------------------------------------------------------------------------
 

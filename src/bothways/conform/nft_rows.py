@@ -106,6 +106,11 @@ def _v4(row: Callable[[Draw], str]) -> Callable[[Draw], str]:
     return lambda d: row(d) if d.place.version == 4 else "ip6 version 6"  # noqa: PLR2004 - IPv4
 
 
+def _guard(d: Draw) -> str:
+    """As people write it; without it, a rule takes the checksum of ICMP for a port, and nobody knows that."""
+    return "" if d.chance.random() < _FEW else "meta l4proto { tcp, udp } "
+
+
 def _orders(d: Draw) -> str:
     return f"{d.chance.choice(('tcp', 'udp'))} dport {d.chance.choice(('<', '>', '<=', '>='))} {d.port()}"
 
@@ -117,12 +122,14 @@ def _concat_vmap(d: Draw) -> str:
 
 def _interval_vmap(d: Draw) -> str:
     ports = ("0-79", "80-443", "1000-9999")
-    return "th dport vmap " + written_pairs(ports, d.verdict, rest=d.chance.random() < _SOME)
+    return f"{_guard(d)}th dport vmap " + written_pairs(ports, d.verdict, rest=d.chance.random() < _SOME)
 
 
 def _networks(d: Draw) -> str:
     first, second = d.chance.sample(d.place.networks[1:], 2)
-    return f"{d.ip} {d.side()} . th dport {d.turned()}{{ {first} . 0-1023, {second} . {d.port()} }}"
+    return (
+        f"{_guard(d)}{d.ip} {d.side()} . th dport {d.turned()}{{ {first} . 0-1023, {second} . {d.port()} }}"
+    )
 
 
 #: kind -> (how often, hooks at which it may stand: empty for all, writer)
@@ -235,7 +242,7 @@ CONDITIONS: Final[Mapping[str, Row]] = {
                 f"{d.ip} {'ttl' if d.ip == 'ip' else 'hoplimit'} {{ 1, 2-64 }}",
                 "meta l4proto . th dport { tcp . 22, udp . 53, tcp . 8080 }",
                 "icmp type . icmp code { echo-request . 0 }" if d.ip == "ip" else "icmpv6 type != echo-reply",
-                "th dport != { 22, 53, 80 }",
+                f"{_guard(d)}th dport != {{ 22, 53, 80 }}",
                 "meta length { 40, 41-60 }",
             )
         ),

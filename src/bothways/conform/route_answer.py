@@ -20,8 +20,8 @@ from bothways.facts.span import Span
 from bothways.model.linux.addresses import select
 from bothways.model.linux.buffer import Buffer
 from bothways.model.linux.conntrack.table import ConntrackTable
+from bothways.model.linux.layer import Layer
 from bothways.model.linux.netfilter import Netfilter
-from bothways.model.linux.output import Layer
 from bothways.model.linux.passage import Account
 from bothways.model.linux.routing import Outcome, Routing, Wanted
 from bothways.model.linux.sender import impossible_ipv4, validate

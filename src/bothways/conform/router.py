@@ -12,6 +12,7 @@ from typing import Final
 
 from bothways.conform.recording import Case, Result, Segment
 from bothways.conform.segment import FLOATING, LETTERS, A, B, packet_of
+from bothways.conform.signature import gets_no_reset
 from bothways.facts.address import IPAddress
 from bothways.facts.choice import FirstOption
 from bothways.facts.dump import Dump
@@ -22,6 +23,7 @@ from bothways.facts.span import Span
 from bothways.model.linux.conntrack.entry import TrackedConnection, Tracking
 from bothways.model.linux.conntrack.settings import TICKS, Settings
 from bothways.model.linux.conntrack.table import ConntrackTable
+from bothways.model.linux.conntrack.variant import is_since
 from bothways.model.linux.hook import Hook
 from bothways.model.linux.nat import NatTarget, translate
 
@@ -46,6 +48,7 @@ class ModelRouter:
 
     def __init__(self, case: Case, *, kernel: str | None = None, ticks: int = TICKS) -> None:
         self._nat = case.nat
+        self._refuses_damage = is_since(kernel, (6, 7))
         netns, settings = _namespace(case.sysctls, ticks)
         self._table = ConntrackTable(netns, oracle=_ORACLE, kernel=kernel, settings=settings)
         self._entry: TrackedConnection | None = None
@@ -63,7 +66,7 @@ class ModelRouter:
             told["ctdir"] = tracking.way
         log = tracking.log
         if self._nat:
-            log = self._pass_translated(tracking, one, told)
+            log = self._pass_translated(tracking, one, told, segment)
         connection = tracking.connection
         if (
             connection is not None
@@ -76,7 +79,7 @@ class ModelRouter:
         self._note(tracking, told)
         return told
 
-    def _pass_translated(self, tracking: Tracking, one: Packet, told: Result) -> str:
+    def _pass_translated(self, tracking: Tracking, one: Packet, told: Result, segment: Segment) -> str:
         """Pass the hooks that translate; return what the kernel prints for the packet and for its answer."""
         one = self._translate(tracking, _PREROUTING, one)
         local = one.ip is not None and one.ip.dst == FLOATING
@@ -88,6 +91,8 @@ class ModelRouter:
         told["delivery"] = "local"
         answer = reset_of(one)
         if answer is None or answer.tcp is None or answer.ip is None:
+            return tracking.log
+        if gets_no_reset(segment, refuses_damage=self._refuses_damage):
             return tracking.log
         told["answered"] = {
             "src": _shown(answer.ip.src),

@@ -22,7 +22,7 @@ from bothways.facts.packet import TCP, Ethernet, Flag, Ip, Packet, Tcp, TcpOptio
 
 __all__ = [
     "DPORT", "FLOATING", "LETTERS", "SPORT", "A", "B",
-    "ip_octets", "options_octets", "packet_of", "segment_octets",
+    "header_options", "ip_octets", "options_octets", "packet_of", "segment_octets",
 ]  # fmt: skip
 
 A: Final = address("10.9.1.2")
@@ -132,6 +132,14 @@ def options_octets(segment: Segment) -> bytes:
         octets += bytes.fromhex(said["raw"])
     padded: bytes = octets + bytes(-len(octets) % 4)
     return padded
+
+
+def header_options(segment: Segment) -> bytes:
+    """Return what lies between the first 20 octets and the data, by the data offset that the header tells."""
+    sound = options_octets(segment)
+    size: int = segment["doff"] * 4 - _HEADER if "doff" in segment else len(sound)
+    following: bytes = sound + b"x" * segment["len"]
+    return following[: max(0, size)]
 
 
 def segment_octets(segment: Segment, ends: tuple[IPAddress, IPAddress], ports: tuple[int, int]) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import Final
 
 from bothways.facts.openflow import Bridge, Flow
 from bothways.facts.packet import Packet
@@ -13,19 +14,28 @@ from bothways.facts.trajectory import Connection, Way
 
 __all__ = ["contradictions"]
 
+#: Fields that a capture tells.
+_SHOWN: Final = frozenset({"eth_type", "ip_proto", "nw_src", "nw_dst", "tp_src", "tp_dst"})
+
 
 def contradictions(snapshot: Snapshot, connection: Connection | None) -> tuple[Problem, ...]:
     """
     Compare the counters of flows that the same packets must have met.
 
-    A packet that a flow rewrote was seen with both addresses. Flows of earlier tables that match it and
-    send it on must have counted it too.
+    A packet that a flow rewrote was seen with both addresses. A flow of an earlier table that matches it must
+    have counted some packet too, if nothing else in that table could take it and no way goes round the table.
+    Of a filtered view that cannot be said: the flows that it hides may have taken the packet. Nor of a flow
+    that asks for what captures do not show, as its port.
     """
     if connection is None:
         return ()
     found: dict[str, Problem] = {}
     for host, bridge, rewriter, packet in _rewrites(snapshot, connection):
-        for flow in bridge.flows or ():
+        if bridge.flows is None or not bridge.flows.whole:
+            continue
+        for flow in bridge.flows:
+            if not (_takes(flow, bridge, packet) and _passes(bridge, flow.table, rewriter.table)):
+                continue
             problem = _compare(host, bridge, flow, rewriter, packet)
             if problem is not None:
                 found.setdefault(str(problem.span), problem)
@@ -47,20 +57,48 @@ def _rewrites(snapshot: Snapshot, connection: Connection) -> Iterator[tuple[str,
                         yield host.name, bridge, flow, before.packet
 
 
+def _takes(flow: Flow, bridge: Bridge, packet: Packet) -> bool:
+    """True if no other flow of its table could have taken the packet instead."""
+    return not any(
+        other is not flow
+        and other.table == flow.table
+        and other.priority >= flow.priority
+        and _admits(other, packet)
+        for other in bridge.flows or ()
+    )
+
+
+def _passes(bridge: Bridge, table: int, onward: int) -> bool:
+    """True if every way from table 0 to a table leads through another one."""
+    steps: dict[int, set[int]] = {}
+    for flow in bridge.flows or ():
+        for action in flow.actions:
+            target = action.args.get("table")
+            if isinstance(target, int):
+                steps.setdefault(flow.table, set()).add(target)
+    reached, pending = set(), [0] if table else []
+    while pending:
+        at = pending.pop()
+        if at not in reached and at != table:
+            reached.add(at)
+            pending += steps.get(at, ())
+    return onward not in reached
+
+
 def _compare(host: str, bridge: Bridge, flow: Flow, rewriter: Flow, packet: Packet) -> Problem | None:
-    counted, needed = flow.packets, rewriter.packets
-    if counted is None or needed is None or flow.table >= rewriter.table or counted >= needed:
+    if flow.packets != 0 or not rewriter.packets or flow.table >= rewriter.table:
         return None
     onward = any(a.name in ("goto_table", "resubmit") for a in flow.actions)
     named = any(t.field in ("nw_src", "nw_dst") for t in flow.match)
-    if not (onward and named and _admits(flow, packet)):
+    shown = all(term.field in _SHOWN for term in flow.match)
+    if not (onward and named and shown and _admits(flow, packet)):
         return None
     return Problem(
         Kind.CONTRADICTION,
         flow.span,
-        f"{host} {bridge.name}: table={flow.table} counts {counted} packets where table={rewriter.table} "
-        f"counts {needed} of the same, which must have passed it before",
-        f"dump the flows of {bridge.name} again, whole, and compare n_packets",
+        f"{host} {bridge.name}: this flow of table={flow.table} counted no packet, although the reply that "
+        f"table={rewriter.table} rewrote has to pass it",
+        "it was added anew or its counter was reset since then: dump the flows again and compare n_packets",
     )
 
 

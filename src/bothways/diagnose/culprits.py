@@ -87,7 +87,8 @@ def _native_culprits(case: Case, steps: list[Step]) -> Iterator[Culprit]:
 
 def _native_culprit(case: Case, step: Step, span: Span, note: str = "") -> Culprit:
     netns = "" if step.place.netns == "root" else f"{step.place.netns} "
-    return Culprit("nft", step.place.host, f"{netns}{step.cell}{note}", span.text.strip(), case.ages.of(span))
+    where = f"{netns}{step.cell}{note}"
+    return Culprit("nft", step.place.host, where, span.text.strip(), case.ages.of(span), together=bool(note))
 
 
 def _lives(case: Case, flip: Flip, dropped: NetnsOwner | None = None) -> bool:

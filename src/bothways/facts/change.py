@@ -15,6 +15,7 @@ from bothways.facts.address import IPAddress, IPNetwork, Mac
 from bothways.facts.device import Neighbour
 from bothways.facts.iptables import Rule
 from bothways.facts.nft import NftTable
+from bothways.facts.nft_expression import Interval, Verdict, Word
 from bothways.facts.openflow import Flow
 from bothways.facts.route import Route, RoutingRule
 
@@ -34,6 +35,7 @@ __all__ = [
     "RouteEdit",
     "RoutingRuleEdit",
     "SysctlEdit",
+    "WrittenElement",
 ]
 
 
@@ -141,13 +143,32 @@ class IptablesEdit:
 
 
 @dataclass(frozen=True, slots=True)
+class WrittenElement:
+    """
+    An element as it was typed: what it means hangs on the types of its set, which the command does not say.
+
+    :param parts: for each part of the key every data type that it can be of, with its value then; none for
+        ``*``.
+    :param data: the same of what a map gives; a verdict stands under ``verdict``. None in a set.
+    """
+
+    text: str
+    parts: tuple[Mapping[str, Interval | Word], ...]
+    data: Mapping[str, Interval | Word | Verdict] | None = None
+    timeout_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class NftEdit:
     """
-    One ``nft`` command or script: tables as they would be listed, or a FLUSH or DELETE of a table or chain.
+    One ``nft`` command: tables as they would be listed, or a FLUSH or DELETE of a part of them.
 
-    :param tables: what is added; a table or chain that exists already grows. For DELETE with *chain* they
-        hold the rule that goes.
+    :param tables: what is added; what exists already grows. For DELETE and REPLACE with *chain* they hold the
+        rule that goes or comes.
     :param family: for DELETE and FLUSH; None with *table* None is the whole ruleset.
+    :param named: the set or map that is changed, or flushed or deleted where *elements* are empty.
+    :param kind: of the object that is deleted: ``flowtable``, ``counter`` …; *named* is its name.
+    :param handle: of the rule that is meant; *index* its place in the chain, from 0.
     """
 
     act: Act
@@ -155,6 +176,11 @@ class NftEdit:
     family: str | None = None
     table: str | None = None
     chain: str | None = None
+    named: str | None = None
+    elements: tuple[WrittenElement, ...] = ()
+    kind: str = ""
+    handle: int | None = None
+    index: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ class Device:
     :param link_netns: ``link_netnsid`` where the peer is in another namespace.
     :param lower: name of the lower device where the dump names it (``eth0.7@eth0``).
     :param master: name of the bridge, bond or VRF that owns the device.
+    :param group: number or name of its group (``ip link set group``), "" if the dump does not say.
     :param info: ``info_data`` of ``ip -d -j``: VXLAN id, VLAN id … as the tool prints them.
     """
 
@@ -57,6 +58,7 @@ class Device:
     addresses: tuple[InterfaceAddress, ...] = ()
     flags: frozenset[str] = frozenset()
     info: Mapping[str, object] = field(default_factory=dict)
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,13 +152,18 @@ class Author:
 
 @dataclass(frozen=True, slots=True)
 class Culprit:
-    """A rule, flow, address … without which the connection lives."""
+    """
+    A rule, flow, address … without which the connection lives.
+
+    :param together: True if it lives only without all of those that say so.
+    """
 
     kind: str
     host: str
     where: str
     text: str
     evidence: Evidence | None
+    together: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,7 @@ def _device(record: Record, document: Document, reading: Reading[Device]) -> Dev
         addresses=tuple(_addresses(record, document, reading)),
         flags=flags,
         info=info,
+        group=record.text("group") or "",
     )
 
 

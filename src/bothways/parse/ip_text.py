@@ -138,6 +138,7 @@ def _device(header: re.Match[str], span: Span) -> Device:
         lower=named,
         master=words.get("master"),
         flags=flags,
+        group=words.get("group", ""),
     )
 
 

@@ -197,7 +197,7 @@ MATCHES: Final[Mapping[str, Mapping[str, Option]]] = MappingProxyType({
     "cgroup": _texts("cgroup path"),
     "bpf": _texts("bytecode object-pinned"),
     "u32": _texts("u32"),
-    "devgroup": _table(("src-group", value.mark, 1), ("dst-group", value.mark, 1)),
+    "devgroup": _table(("src-group", value.group, 1), ("dst-group", value.group, 1)),
     "nfacct": _texts("nfacct-name"),
     "ipvs": {
         **_flags("ipvs"),

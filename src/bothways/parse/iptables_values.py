@@ -21,6 +21,7 @@ __all__ = [
     "address_range",
     "dash_ports",
     "flag",
+    "group",
     "icmp6_type",
     "icmp_type",
     "integer",
@@ -257,6 +258,13 @@ def mark(word: str) -> object:
     """``value[/mask]`` as (value, mask); the mask is all ones where it is not given."""
     value, slash, mask = word.partition("/")
     return _mark_bits(value), _mark_bits(mask) if slash else _WORD32
+
+
+def group(word: str) -> object:
+    """A group of devices as (value, mask), or by a name of ``/etc/iproute2/group`` but that of 0."""
+    if word == "default":
+        return 0, _WORD32
+    return mark(word) if word[:1].isdigit() else word
 
 
 def mask_only(word: str) -> object:

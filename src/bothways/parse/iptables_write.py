@@ -181,6 +181,10 @@ def _mark(value: object) -> str:
     return f"{number:#x}" if mask == _FULL else f"{number:#x}/{mask:#x}"
 
 
+def _group(value: object) -> str:
+    return value if isinstance(value, str) else "default" if value == (0, _FULL) else _mark(value)
+
+
 def _masked(value: object) -> str:
     number, mask = _pair(value)
     return f"{number:#x}/{mask:#x}"
@@ -267,8 +271,8 @@ _WRITERS: Final[Mapping[str, Callable[[object], str]]] = {
     "frag.fragid": _wide,
     "rt.rt-segsleft": _wide,
     "realm.realm": _mark,
-    "devgroup.src-group": _mark,
-    "devgroup.dst-group": _mark,
+    "devgroup.src-group": _group,
+    "devgroup.dst-group": _group,
     **{f"conntrack.{name}": _bare for name in ("ctorigsrc", "ctorigdst", "ctreplsrc", "ctrepldst")},
     "mac.mac-source": _raw,
     "recent.name": _raw,

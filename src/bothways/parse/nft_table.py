@@ -21,12 +21,17 @@ from bothways.parse.nft_rule import read_nft_rule
 from bothways.parse.nft_set import read_object, read_set
 from bothways.parse.reading import quoted
 
-__all__ = ["EVALUATED", "FAMILIES", "HOOKS", "KINDS", "Blocks", "Trouble", "chain_header", "line_spans"]
+__all__ = ["FAMILIES", "HOOKS", "KINDS", "Blocks", "Trouble", "chain_header", "line_spans"]
 
 FAMILIES: Final = frozenset({"ip", "ip6", "inet", "arp", "bridge", "netdev"})
-#: Families whose tables are evaluated, their hooks and kinds of chains that are.
-EVALUATED: Final = ("inet", "ip", "ip6")
-HOOKS: Final = ("prerouting", "input", "forward", "output", "postrouting")
+_IP_HOOKS: Final = ("prerouting", "input", "forward", "output", "postrouting")
+#: Family -> the hooks that its chains may hang on; and the kinds of chains.
+HOOKS: Final[Mapping[str, tuple[str, ...]]] = {
+    **dict.fromkeys(("ip", "ip6", "bridge"), _IP_HOOKS),
+    "inet": (*_IP_HOOKS, "ingress"),
+    "arp": ("input", "output"),
+    "netdev": ("ingress", "egress"),
+}
 KINDS: Final = ("filter", "nat", "route")
 _PRIORITIES: Final[Mapping[str, int]] = {
     "raw": -300,

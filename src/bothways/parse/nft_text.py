@@ -26,13 +26,6 @@ __all__ = ["parse_nft", "parse_nft_whole"]
 _WARNING: Final = re.compile(
     r"#\s*Warning:\s*table\s+(?P<family>\S+)\s+(?P<name>\S+)\s+is managed by iptables-nft"
 )
-#: family -> the hooks that its chains may hang on
-_HOOKS: Final = {
-    **dict.fromkeys(("ip", "ip6", "bridge"), frozenset(HOOKS)),
-    "inet": frozenset({*HOOKS, "ingress"}),
-    "arp": frozenset({"input", "output"}),
-    "netdev": frozenset({"ingress", "egress"}),
-}
 _IPTABLES_FAMILIES: Final = frozenset({"ip", "ip6"})
 _IPTABLES_TABLES: Final = frozenset({"filter", "nat", "mangle", "raw", "security"})
 _IPTABLES_CHAINS: Final = frozenset({"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"})
@@ -144,7 +137,7 @@ def _judge(table: NftTable, reading: Reading[IngressDrop | Span | NftTable]) -> 
     for chain in table.chains.values():
         if chain.hook is None or (not chain.rules and chain.policy == "accept"):
             continue
-        if chain.hook not in _HOOKS.get(table.family, ()) or chain.priority is None:
+        if chain.hook not in HOOKS.get(table.family, ()) or chain.priority is None:
             opaque = True
         elif chain.hook == "ingress" and not chain.rules and chain.policy == "drop":
             reading.rows.extend(IngressDrop(device, chain.span) for device in chain.devices)

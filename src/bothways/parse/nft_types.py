@@ -16,7 +16,7 @@ from bothways.parse import iptables_values as value
 from bothways.parse.ports import SERVICES
 from bothways.parse.reading import NotModelledError, quoted
 
-__all__ = ["BITMASKS", "NAMES", "between", "duration", "literal", "prefix", "width"]
+__all__ = ["BITMASKS", "KINDS", "NAMES", "between", "duration", "literal", "prefix", "width"]
 
 #: Types of which one value is a set of bits: without an operator a comparison asks for any of them.
 BITMASKS: Final = frozenset({"ct_state", "ct_status", "ct_label", "ct_event", "tcp_flag"})
@@ -29,6 +29,8 @@ _BITS: Final[Mapping[str, int]] = {
     "icmp_code": 8, "icmpv6_type": 8, "icmpv6_code": 8, "nf_proto": 8, "pkt_type": 8, "arp_op": 16,
     "boolean": 1, "ct_dir": 8, "fib_addrtype": 32,
 }  # fmt: skip
+#: All types whose words are read.
+KINDS: Final = frozenset({*_BITS, *NAMES})
 _LONGEST: Final = 128
 
 _PROTOCOLS: Final = {

@@ -34,6 +34,9 @@ from bothways.model.linux.settings import Settings
 
 SAMPLE = Path(__file__).parent / "data" / "netfilter-6.18.jsonl.gz"
 
+#: How the name of a case begins that is a disagreement of the past.
+STORY = "story: "
+
 Patch = pytest.MonkeyPatch
 Change = Callable[[Patch], None]
 
@@ -219,3 +222,15 @@ def test_a_change_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_without_a_change_all_agree() -> None:
     assert [case.name for case, netns in recorded() if differs(case, netns)] == []
+
+
+@pytest.mark.parametrize(
+    "story", [case.name for case in read_netfilter(SAMPLE) if case.name.startswith(STORY)]
+)
+def test_a_story_is_known_to_its_end(story: str) -> None:
+    """What once was told otherwise than by the kernel, made small."""
+    ((case, netns),) = [each for each in recorded() if each[0].name == story]
+    holder = Holder(netns, case.kernel)
+
+    assert [holder.hold(*each) for each in zip(case.sent, case.heard, strict=True) if not holder.lost] != []
+    assert not holder.lost

@@ -199,6 +199,75 @@ def test_a_native_rule_that_does_not_fit_is_refused(command: str, says: str) -> 
         after(command)
 
 
+SETS = """\
+table bridge span { # handle 2
+	set hosts { # handle 3
+		type ipv4_addr . inet_service
+		flags interval
+		elements = { 192.0.2.1 . 22, 192.0.2.2 . 80 timeout 1h }
+	}
+	map marks {
+		type ifname : mark
+		elements = { "eth0" : 0x00000007 }
+	}
+	chain f { # handle 1
+		type filter hook forward priority filter; policy accept;
+		ip saddr . tcp dport @hosts drop # handle 4
+		accept # handle 5
+	}
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "hosts", "marks", "kept"),
+    [
+        ("add element bridge span hosts '{ 10.0.0.0/8 . ssh }'", 3, 1, 2),
+        ("add element bridge span hosts '{ 192.0.2.1 . 22 }'", 2, 1, 2),
+        ("delete element bridge span hosts '{ 192.0.2.2 . http }'", 1, 1, 2),
+        ("add element bridge span marks '{ eth1 : 8 }'", 2, 2, 2),
+        ("flush map bridge span marks", 2, 0, 2),
+        ("delete rule bridge span f handle 5", 2, 1, 1),
+        ("replace rule bridge span f handle 4 drop", 2, 1, 2),
+        ("insert rule bridge span f handle 5 ether type arp accept", 2, 1, 3),
+    ],
+)
+def test_elements_and_rules_by_handle(command: str, hosts: int, marks: int, kept: int) -> None:
+    space = after(f"nft {command}", start=site(SETS))
+    (table,) = tuple(space.nft or ())
+
+    assert [len(table.sets[name].elements) for name in ("hosts", "marks")] == [hosts, marks]
+    assert len(table.chains["f"].rules) == kept
+
+
+def test_a_rule_comes_where_the_handle_says() -> None:
+    said = "nft {} rule bridge span f {} 5 ether type arp accept"
+
+    assert rules(after(said.format("insert", "position"), start=site(SETS)), "span", "f")[1].startswith(
+        "ether"
+    )
+    assert rules(after(said.format("add", "handle"), start=site(SETS)), "span", "f")[2].startswith("ether")
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("add element bridge span absent '{ 1 }'", "no set or map absent"),
+        ("add element bridge span hosts '{ 192.0.2.1 }'", "1 parts"),
+        ("add element bridge span hosts '{ 192.0.2.1 . eth0 }'", "is no element"),
+        ("add element bridge span marks '{ eth1 }'", "is no element"),
+        ("add element bridge span marks '{ eth1 : accept }'", "is no element"),
+        ("delete element bridge span hosts '{ 192.0.2.9 . 22 }'", "holds no element"),
+        ("delete set bridge span hosts", "used by a rule"),
+        ("delete rule bridge span f handle 99", "no rule with handle 99"),
+        ("delete flowtable bridge span f", "no flowtable f"),
+    ],
+)
+def test_an_element_that_does_not_fit_is_refused(command: str, says: str) -> None:
+    with pytest.raises(NothingToChangeError, match=says):
+        after(f"nft {command}", start=site(SETS))
+
+
 @pytest.mark.parametrize(
     ("typed", "saved"),
     [

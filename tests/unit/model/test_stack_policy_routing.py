@@ -1,5 +1,6 @@
 """Marks and translations that change a packet's way."""
 
+import pytest
 from linux_samples import device, frame, netns, route, rule, stack
 
 from bothways.facts.address import address
@@ -29,15 +30,17 @@ def test_a_mark_of_prerouting_chooses_the_table() -> None:
     assert [(t.device, t.next_hop) for t in plain.transmissions] == [("eth0", address("192.0.2.254"))]
 
 
-def test_a_mark_of_output_routes_the_packet_again_and_filter_sees_the_new_way() -> None:
-    guard = "*filter\n:OUTPUT ACCEPT [0:0]\n-A OUTPUT -o eth0 -j DROP\nCOMMIT\n"
+@pytest.mark.parametrize(("guarded", "leaves"), [("eth0", []), ("eth1", ["eth1"])])
+def test_a_mark_of_output_routes_the_packet_again_and_filter_sees_the_old_way(
+    guarded: str, leaves: list[str]
+) -> None:
+    guard = f"*filter\n:OUTPUT ACCEPT [0:0]\n-A OUTPUT -o {guarded} -j DROP\nCOMMIT\n"
     text = MARK.format("OUTPUT") + guard
     space = stack(netns(ETH0, ETH1, routes=ROUTES, rules=RULES, iptables=text, sysctls={}))
 
-    assert [t.device for t in space.send(frame("192.0.2.1:1024", "203.0.113.1:22"), 0).transmissions] == [
-        "eth1"
-    ]
-    assert space.send(frame("192.0.2.1:1024", "203.0.113.1:80"), 0).transmissions == ()
+    passage = space.send(frame("192.0.2.1:1024", "203.0.113.1:22"), 0)
+
+    assert [sent.device for sent in passage.transmissions] == leaves
 
 
 def test_dnat_to_another_host_is_forwarded_out_of_the_device_it_came_in_at() -> None:

@@ -93,6 +93,16 @@ def test_every_link_is_there_with_its_places() -> None:
             assert str(evidence.span) in text
 
 
+def test_culprits_that_count_only_together_stand_apart() -> None:
+    alone, *rest = INCIDENT.culprits
+    both = replace(INCIDENT, culprits=(alone, *(replace(each, together=True) for each in rest)))
+    text = printed(both)
+
+    assert "Culprits: without any one of them, it lives" in text
+    assert "Culprits: without all of these together, it lives" in text
+    assert "together" not in printed(INCIDENT)
+
+
 def test_a_culprit_is_quoted_whole() -> None:
     (culprit,) = [each for each in INCIDENT.culprits if each.kind == "openflow"]
     squeezed = "".join(printed(INCIDENT, 80).split())

@@ -11,6 +11,7 @@ inside the namespace, or an entry there that is past SYN_SENT.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from bothways.diagnose.bypass import Bypass, bypass_of
@@ -20,6 +21,7 @@ from bothways.diagnose.culprits import culprits_of
 from bothways.diagnose.gaps import gaps_of_sight, gaps_of_walk
 from bothways.diagnose.hop import with_reply
 from bothways.diagnose.mechanism import Mechanism, in_hop, in_walk
+from bothways.diagnose.testimony import Testimony
 from bothways.diagnose.verdict import Explanation
 from bothways.facts.choice import Freedom
 from bothways.facts.diagnosis import Author, Basis, Cause, Confidence, Culprit, Fate, Link
@@ -62,7 +64,16 @@ def explain(case: Case) -> Explanation | None:
 
 
 def _another_author(case: Case, mechanism: Mechanism) -> bool:
-    """True if the captures name another sender of the RST than the mechanism does."""
+    """True if kernels or captures name another sender of the RST than the mechanism does."""
+    told = () if case.testimony is None else case.testimony.authors()
+    # A host that nobody collected may be one of the bundle's under another name: it refutes nothing.
+    senders = {
+        (author.host, author.netns)
+        for author in told
+        if author.what == "rst" and author.host in case.bundle.snapshot.hosts
+    }
+    if senders:
+        return (mechanism.host, mechanism.netns) not in senders
     origin = case.origin
     if origin is None or origin.host is None:
         return origin is not None and origin.host is None and bool(origin.sighting.packet.ethernet.src)
@@ -165,7 +176,16 @@ def _chain(case: Case, mechanism: Mechanism, bypass: Bypass) -> tuple[Link, ...]
     forwarded = _stacked(case, "ip_forward")
     delivered = _stacked(case, "ip_local_deliver", "ip_local_deliver_finish")
     answered = _stacked(case, "tcp_v4_send_reset", "tcp_v6_send_reset")
-    invalid_log = _invalid_log(case, mechanism)
+    invalid_log = (*_invalid_log(case, mechanism), *_heard(case, mechanism, Testimony.invalid_in))
+    told = {
+        name: _heard(case, mechanism, ask)
+        for name, ask in (
+            ("translated", Testimony.translated_in),
+            ("untranslated", Testimony.untranslated_in),
+            ("delivered", Testimony.delivered_in),
+        )
+    }
+    reset = None if case.testimony is None else case.testimony.reset_in(mechanism.host, mechanism.netns)
     translated = mechanism.translated
     links = [
         Link(
@@ -176,10 +196,11 @@ def _chain(case: Case, mechanism: Mechanism, bypass: Bypass) -> tuple[Link, ...]
                 else f" and translated to {translated.after.destination}"
             )
             + _another_run(forwarded),
-            observed,
+            Basis.OBSERVED if told["translated"] else observed,
             ages.all(
                 None if opened is None else opened.entered,
                 None if opened is None else opened.left,
+                told["translated"],
                 events,
                 () if translated is None else translated.evidence,
                 forwarded,
@@ -197,30 +218,43 @@ def _chain(case: Case, mechanism: Mechanism, bypass: Bypass) -> tuple[Link, ...]
         ),
         Link(
             _untranslated(mechanism, case),
-            observed if refused is not None and refused.left is None else Basis.PREDICTED,
+            Basis.OBSERVED
+            if told["untranslated"]
+            else observed
+            if refused is not None and refused.left is None
+            else Basis.PREDICTED,
             ages.all(
                 None if refused is None else refused.entered,
+                told["untranslated"],
                 () if mechanism.untranslated is None else mechanism.untranslated.evidence,
             ),
         ),
         Link(
             f"{case.question.destination} is an address of {mechanism.label} itself: "
             f"the packet was delivered locally{_another_run(delivered)}",
-            Basis.CONFIG,
-            ages.all(_local(case, mechanism), delivered),
+            Basis.OBSERVED if told["delivered"] else Basis.CONFIG,
+            ages.all(told["delivered"], _local(case, mechanism), delivered),
         ),
         Link(
             f"no connection there matched, so {mechanism.reset.function} answered with a RST"
             f"{_another_run(answered)}",
-            Basis.PREDICTED if case.origin is None else Basis.OBSERVED,
+            Basis.PREDICTED if case.origin is None and reset is None else Basis.OBSERVED,
             ages.all(
                 None if case.origin is None else case.origin.sighting,
+                None if reset is None else reset.event.span,
                 answered,
                 () if case.origin is not None else mechanism.reset.evidence,
             ),
         ),
     ]
     return tuple(links)
+
+
+def _heard(
+    case: Case, mechanism: Mechanism, ask: Callable[[Testimony, str, str], tuple[Span, ...]]
+) -> tuple[Span, ...]:
+    """What the kernel of the mechanism's namespace told of this connection."""
+    return () if case.testimony is None else ask(case.testimony, mechanism.host, mechanism.netns)
 
 
 def _another_run(stacks: tuple[Span, ...]) -> str:

@@ -1,8 +1,8 @@
 """
 Native nft tables of a namespace after a change.
 
-A table or chain that is added and exists already grows; a rule that is deleted is found by what it says, as a
-dump shows no handles. Tables of ``iptables-nft`` are changed by ``iptables`` only.
+A table or chain that is added and exists already grows. A rule that is deleted is found by what it says, or
+by its handle where the dump shows them. Tables of ``iptables-nft`` are changed by ``iptables`` only.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from bothways.facts.dump import Dump
 from bothways.facts.nft import NftChain, NftRule, NftTable
 from bothways.facts.nft_action import Remark
 from bothways.facts.snapshot import Netns
+from bothways.model.change.nft_sets import change_set, grown_sets
 from bothways.model.change.refusal import NothingToChangeError
 
 __all__ = ["change_nft"]
@@ -25,13 +26,17 @@ Tables = tuple[NftTable, ...]
 
 def change_nft(netns: Netns, edit: NftEdit) -> Netns:
     """
-    Change tables, chains or rules.
+    Change tables, chains, rules, sets or elements.
 
-    :raises NothingToChangeError: if the table, chain or rule is not there, or belongs to iptables.
+    :raises NothingToChangeError: if what is to be changed is not there, or belongs to iptables.
     """
     old = netns.nft or Dump((), file="", partial=None if netns.nft is not None else "the change alone")
     if edit.table is None:
         return _flush_ruleset(netns, old, edit)
+    if edit.named is not None:
+        table = _table(netns, tuple(old), edit)
+        changed = change_set(table, edit)
+        return replace(netns, nft=replace(old, rows=tuple(changed if t is table else t for t in old)))
     rows = _CHANGES[edit.act](netns, tuple(old), edit)
     return replace(netns, nft=replace(old, rows=rows))
 
@@ -86,8 +91,50 @@ def _grown(table: NftTable, added: NftTable, edit: NftEdit) -> NftTable:
             continue
         rules = (*chain.rules, *known.rules) if edit.act is Act.INSERT else (*known.rules, *chain.rules)
         policy = chain.policy if chain.hook is not None else known.policy
+        if edit.handle is not None or edit.index is not None:
+            rules = _placed(known, chain.rules, edit)
         chains[chain.name] = replace(known, rules=rules, policy=policy)
-    return replace(table, chains=chains)
+    return replace(
+        table,
+        chains=chains,
+        sets=grown_sets(table, added),
+        objects={**table.objects, **added.objects},
+    )
+
+
+def _placed(known: NftChain, rules: tuple[NftRule, ...], edit: NftEdit) -> tuple[NftRule, ...]:
+    """``add`` puts a rule behind the one that is named, ``insert`` before it."""
+    at = _place(known, edit) + (edit.act is not Act.INSERT)
+    return (*known.rules[:at], *rules, *known.rules[at:])
+
+
+def _place(chain: NftChain, edit: NftEdit) -> int:
+    """Where the rule stands that a handle or index names."""
+    if edit.index is not None:
+        if edit.index < len(chain.rules):
+            return edit.index
+        raise NothingToChangeError(
+            f"the chain {chain.name} has no rule of index {edit.index}", "they begin with 0"
+        )
+    for at, rule in enumerate(chain.rules):
+        if rule.handle == edit.handle:
+            return at
+    shown = any(rule.handle is not None for rule in chain.rules)
+    hint = (
+        "see `nft -a list ruleset`"
+        if shown
+        else "the dump shows no handles: say the rule itself, or its index"
+    )
+    raise NothingToChangeError(f"the chain {chain.name} has no rule with handle {edit.handle}", hint)
+
+
+def _replace(netns: Netns, old: Tables, edit: NftEdit) -> Tables:
+    table = _table(netns, old, edit)
+    chain = _chain(table, edit.chain or "")
+    at = _place(chain, edit)
+    given = tuple(rule for c in edit.tables[0].chains.values() for rule in c.rules)
+    rules = tuple(replace(rule, handle=edit.handle) for rule in given)
+    return _with(old, table, replace(chain, rules=(*chain.rules[:at], *rules, *chain.rules[at + 1 :])))
 
 
 def _delete(netns: Netns, old: Tables, edit: NftEdit) -> Tables:
@@ -95,6 +142,9 @@ def _delete(netns: Netns, old: Tables, edit: NftEdit) -> Tables:
     if edit.chain is None:
         return tuple(t for t in old if t is not table)
     chain = _chain(table, edit.chain)
+    if edit.handle is not None or edit.index is not None:
+        at = _place(chain, edit)
+        return _with(old, table, replace(chain, rules=(*chain.rules[:at], *chain.rules[at + 1 :])))
     if edit.tables:
         wanted = next(rule for c in edit.tables[0].chains.values() for rule in c.rules)
         return _with(old, table, _without(chain, wanted))
@@ -168,6 +218,7 @@ def _no_chain(table: NftTable, name: str) -> NothingToChangeError:
 _CHANGES: Final[Mapping[Act, Callable[[Netns, Tables, NftEdit], Tables]]] = {
     Act.ADD: _add,
     Act.INSERT: _add,
+    Act.REPLACE: _replace,
     Act.DELETE: _delete,
     Act.FLUSH: _flush,
 }

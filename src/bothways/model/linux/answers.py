@@ -14,7 +14,20 @@ from enum import StrEnum
 from typing import Final
 
 from bothways.facts.address import IPAddress, is_group
-from bothways.facts.packet import ETH_IP, ETH_IP6, ICMP, ICMP6, TCP, Ethernet, Flag, Icmp, Ip, Packet, Tcp
+from bothways.facts.packet import (
+    ETH_IP,
+    ETH_IP6,
+    ICMP,
+    ICMP6,
+    TCP,
+    Ethernet,
+    Flag,
+    Icmp,
+    Ip,
+    Packet,
+    Tcp,
+    TcpOptions,
+)
 from bothways.model.linux.conntrack.tuple import is_icmp_error
 
 __all__ = [
@@ -22,6 +35,7 @@ __all__ = [
     "REJECTIONS",
     "Trouble",
     "echo_reply",
+    "error_tos",
     "ethertype",
     "icmp_error",
     "is_echo_request",
@@ -33,6 +47,9 @@ _WORD: Final = 1 << 32
 _IPV4: Final = 4
 #: Ethernet, IP and TCP without options, by IP version.
 _HEADERS: Final = {4: 54, 6: 74}
+_LINK: Final = 14
+#: Longest ICMP error and its own headers, RFC 1812 section 4.3.2.3 and RFC 4443 section 2.4.
+_LONGEST: Final = {4: (576, 28), 6: (1280, 48)}
 #: ``RT_TOS`` of what is answered, and ``IPTOS_PREC_INTERNETCONTROL``.
 _ECN: Final = 0x03
 _TOS_MASK: Final = 0x1E
@@ -126,18 +143,32 @@ def reset(packet: Packet, *, by_rule: bool = False) -> Packet | None:
     ip, tcp = packet.ip, packet.tcp
     if ip is None or tcp is None or tcp.flags & Flag.RST or ip.offset:
         return None
+    if by_rule and ip.src.version != _IPV4 and not (_single(ip.src) and _single(ip.dst)):
+        return None
+    numbers: tuple[Flag, int | None, int | None]
     if tcp.flags & Flag.ACK:
-        answer = Tcp(tcp.dport, tcp.sport, Flag.RST, tcp.ack, 0, window=0, length=0, checksum_ok=True)
+        numbers = Flag.RST, tcp.ack, 0
     else:
         taken = (tcp.length or 0) + bool(tcp.flags & Flag.SYN) + bool(tcp.flags & Flag.FIN)
-        acked = None if tcp.seq is None else (tcp.seq + taken) % _WORD
-        answer = Tcp(
-            tcp.dport, tcp.sport, Flag.RST | Flag.ACK, 0, acked, window=0, length=0, checksum_ok=True
-        )
+        number = None if tcp.seq is None else (tcp.seq + taken) % _WORD
+        numbers = Flag.RST | Flag.ACK, 0, number
+    flags, seq, acked = numbers
+    options = TcpOptions(size=0)
+    answer = Tcp(tcp.dport, tcp.sport, flags, seq, acked, 0, 0, options, checksum_ok=True)
     version = ip.src.version
     tos = 0 if by_rule else None if ip.tos is None else ip.tos & ~_ECN
     header = Ip(ip.dst, ip.src, TCP, ttl=_TTL, tos=tos, df=True if version == _IPV4 else None)
     return Packet(Ethernet(type=ethertype(ip.src)), ip=header, tcp=answer, length=_HEADERS[version])
+
+
+def _single(address: IPAddress) -> bool:
+    """``IPV6_ADDR_UNICAST``, which the RST of a REJECT rule asks of both ends (``nf_send_reset6``)."""
+    return not address.is_unspecified and not address.is_multicast
+
+
+def error_tos(ip: Ip) -> int | None:
+    """The type of service of an ICMP error of IPv4 about a packet (``__icmp_send``)."""
+    return None if ip.tos is None else (ip.tos & _TOS_MASK) | _INTERNET_CONTROL
 
 
 def icmp_error(
@@ -166,11 +197,18 @@ def icmp_error(
         mtu=mtu, gateway=gateway,
     )  # fmt: skip
     if ip.src.version == _IPV4:
-        tos = None if ip.tos is None else (ip.tos & _TOS_MASK) | _INTERNET_CONTROL
-        header = Ip(source, ip.src, ICMP, ttl=_TTL, tos=tos)
+        header = Ip(source, ip.src, ICMP, ttl=_TTL, tos=error_tos(ip))
     else:
         header = Ip(source, ip.src, ICMP6, ttl=_TTL, tos=0)
-    return Packet(Ethernet(type=ethertype(ip.src)), ip=header, icmp=error)
+    return Packet(Ethernet(type=ethertype(ip.src)), ip=header, icmp=error, length=_error_length(packet, ip))
+
+
+def _error_length(packet: Packet, ip: Ip) -> int | None:
+    """Length of an error with its link header; it quotes as much of a packet as fits 576 or 1280 bytes."""
+    if packet.length is None:
+        return None
+    whole, headers = _LONGEST[ip.src.version]
+    return _LINK + headers + min(packet.length - _LINK, whole - headers)
 
 
 def is_echo_request(packet: Packet) -> bool:

@@ -20,7 +20,7 @@ from bothways.facts.snapshot import Netns
 from bothways.facts.span import Span
 from bothways.model.linux.addresses import primary, select
 from bothways.model.linux.buffer import Buffer
-from bothways.model.linux.output import Layer
+from bothways.model.linux.layer import Layer
 from bothways.model.linux.passage import Account
 from bothways.model.linux.routing import Routing, Wanted
 from bothways.model.linux.sender import impossible_ipv4, validate

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 from bothways.facts.address import IPAddress
 from bothways.facts.packet import Packet
-from bothways.model.linux.conntrack.entry import Tracking
+from bothways.model.linux.conntrack.entry import CtState, Tracking
 
-__all__ = ["Buffer"]
+__all__ = ["Buffer", "Sender"]
+
+
+class Sender(Enum):
+    """How an answer of the stack comes to its sender."""
+
+    OWN = "an address of the namespace"
+    ANY = "whoever the packet was for, as a rule does"
+    LATER = "one that is chosen by the route, which is asked for without it"
+
+
+_UNTRACKED = Tracking(CtState.UNTRACKED, None, None, None, "a rule took it out of connection tracking")
 
 
 @dataclass(slots=True)
@@ -28,6 +40,12 @@ class Buffer:
     :param next_hop: the neighbour that it goes to, None before it is routed.
     :param on_link: True if its route names no gateway: the neighbour is whoever the header names in the end.
     :param bound: device by which alone it may leave, "" for any.
+    :param whole: True if a raw socket gave it with its IP header: its neighbour is chosen by the header that
+        it had then (``FLOWI_FLAG_KNOWN_NH``).
+    :param route: kind of the route that it has, "" before it is routed; what comes back through ``lo`` keeps
+        it.
+    :param sender: how an answer of the stack came to its sender; None for what came in or a socket sends.
+    :param mtu: what its route says that fits, None if that is left to the device.
     :param port_in: the port of a bridge where it came in, and *port_out* where it leaves, as ``br_netfilter``
         keeps them; "" for what no bridge handed to the IP hooks.
     :param prerouted: True if it passed PREROUTING inside of a bridge.
@@ -48,8 +66,17 @@ class Buffer:
     port_in: str = ""
     port_out: str = ""
     prerouted: bool = False
+    whole: bool = False
+    route: str = ""
+    sender: Sender | None = None
+    mtu: int | None = None
 
     @property
     def mine(self) -> bool:
         """True if this namespace made the packet."""
         return not self.device_in
+
+    @property
+    def seen(self) -> Tracking | None:
+        """What rules see of the tracker: before its turn, a packet that NOTRACK met is UNTRACKED already."""
+        return _UNTRACKED if self.tracking is None and self.untracked else self.tracking

@@ -30,6 +30,7 @@ from bothways.model.linux.buffer import Buffer
 from bothways.model.linux.family import version_of
 from bothways.model.linux.hook import Hook
 from bothways.model.linux.output import Outgoing, header_of
+from bothways.model.linux.path_mtu import LEAST_IPV6
 from bothways.model.linux.settings import command
 
 __all__ = ["deliver"]
@@ -99,7 +100,7 @@ def _udp(way: Outgoing, buffer: Buffer) -> bool:
     elif way.for_everybody(buffer):
         way.drop(buffer, "__udp4_lib_mcast_deliver", f"{found.reason}; a broadcast is never answered")
     else:
-        way.complain(buffer, "__udp4_lib_rcv", Trouble.NO_PORT, found.reason)
+        way.complain(buffer, "__udp4_lib_rcv", Trouble.NO_PORT, found.reason, forgotten=True)
     return True
 
 
@@ -169,9 +170,19 @@ def _learn_mtu(way: Outgoing, buffer: Buffer, icmp: Icmp) -> None:
     inner = icmp.inner
     if inner is None or inner.ip is None or icmp.mtu is None:
         return
-    way.layer.learned.mtu[inner.ip.dst] = icmp.mtu
-    why = f"packets for {inner.ip.dst} are from now on at most {icmp.mtu} bytes long"
+    source, target = inner.source, inner.destination
+    known = source is None or target is None or way.layer.sockets.connected(source, target)
+    if inner.icmp is None and not known:
+        # Who did not send it learns nothing: the error is given to the socket (``tcp_v4_err``, ``udp_err``).
+        return
+    mtu = max(icmp.mtu, _LEAST[version_of(buffer)])
+    way.layer.learned.mtu[inner.ip.dst] = mtu
+    why = f"packets for {inner.ip.dst} are from now on at most {mtu} bytes long"
     way.note(buffer, "icmp_unreach", Did.CHANGED, why)
+
+
+#: ``net.ipv4.route.min_pmtu`` as the kernel starts, and ``IPV6_MIN_MTU``.
+_LEAST: Final = {4: 552, 6: LEAST_IPV6}
 
 
 def _learn_gateway(way: Outgoing, buffer: Buffer, icmp: Icmp) -> None:

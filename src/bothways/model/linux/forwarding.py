@@ -19,16 +19,16 @@ from bothways.model.linux.answers import KINDS, Trouble
 from bothways.model.linux.buffer import Buffer
 from bothways.model.linux.hook import Hook
 from bothways.model.linux.output import Outgoing, header_of
+from bothways.model.linux.path_mtu import LEAST_IPV6
 from bothways.model.linux.routing import Outcome
 from bothways.model.linux.sender import validate
 from bothways.model.linux.settings import command
+from bothways.model.linux.speaker import source_by, way_back
 
 __all__ = ["forward"]
 
 _IPV4: Final = 4
 _ETHERNET: Final = 14
-#: ``IPV6_MIN_MTU``, RFC 8200: no link of IPv6 takes less.
-_LEAST: Final = 1280
 
 
 def forward(way: Outgoing, buffer: Buffer, route: Outcome) -> None:
@@ -64,7 +64,8 @@ def forward(way: Outgoing, buffer: Buffer, route: Outcome) -> None:
     before = buffer.packet
     buffer.packet = before.with_ttl(None if ip.ttl is None else ip.ttl - 1)
     buffer.device_out, buffer.next_hop = route.device, route.next_hop
-    buffer.on_link = route.next_hop == ip.dst
+    buffer.on_link = route.next_hop == ip.dst and ip.dst not in way.layer.learned.mtu
+    buffer.mtu = route.mtu
     why = f"forwarded from {device} to {route.device}"
     way.tell(buffer, device, "ip_forward", Did.CHANGED, before, why, after=buffer.packet)
     if not way.halted(Hook.FORWARD, buffer):
@@ -110,7 +111,7 @@ def _fits(way: Outgoing, buffer: Buffer, route: Outcome, ip: Ip) -> bool:
     length = None if buffer.packet.length is None else buffer.packet.length - _ETHERNET
     if mtu is None or length is None:
         return True
-    mtu = mtu if ip.src.version == _IPV4 else max(mtu, _LEAST)
+    mtu = mtu if ip.src.version == _IPV4 else max(mtu, LEAST_IPV6)
     if length <= mtu:
         return True
     evidence = route.evidence if route.mtu or found is None else (found.span,)
@@ -131,9 +132,9 @@ def _redirect(way: Outgoing, buffer: Buffer, packet: Packet, route: Outcome, ip:
     setting = settings.of_device("send_redirects", device) if version == _IPV4 else None
     if setting is not None and not setting.value:
         return
-    if version != _IPV4 and not _near(way, device, ip.src):
+    if version != _IPV4 and not _near(way, buffer, ip):
         return
-    source = _speaker(way, device, ip.src)
+    source = _speaker(way, buffer, ip)
     kind = KINDS[version][Trouble.REDIRECT]
     answer = None if source is None else answers.icmp_error(packet, kind, source, gateway=route.next_hop)
     if answer is None:
@@ -148,19 +149,18 @@ def _redirect(way: Outgoing, buffer: Buffer, packet: Packet, route: Outcome, ip:
     way.aside(buffer, "ip_rt_send_redirect", packet, answer, why)
 
 
-def _near(way: Outgoing, device: str, sender: IPAddress) -> bool:
+def _near(way: Outgoing, buffer: Buffer, ip: Ip) -> bool:
     """True if a sender of IPv6 stands on the link, where alone a redirect reaches it."""
-    if sender.is_link_local:
+    if ip.src.is_link_local:
         return True
-    back = way.layer.routing.lookup(way.toward(sender))
-    return back.kind == "unicast" and back.direct and back.device == device
+    back = way_back(way.layer, buffer, ip)
+    return back.kind == "unicast" and back.direct and back.device == buffer.device_in
 
 
-def _speaker(way: Outgoing, device: str, sender: IPAddress) -> IPAddress | None:
+def _speaker(way: Outgoing, buffer: Buffer, ip: Ip) -> IPAddress | None:
     """The address that a redirect comes from: of IPv6 the link-local one (``ndisc_send_redirect``)."""
-    if sender.version == _IPV4:
-        back = way.layer.routing.lookup(way.toward(sender))
-        return way.source_by(back)
-    found = way.layer.netns.device(device)
+    if ip.src.version == _IPV4:
+        return source_by(way.layer, way_back(way.layer, buffer, ip))
+    found = way.layer.netns.device(buffer.device_in)
     held = () if found is None else found.addresses
     return next((h.address for h in held if h.address.version != _IPV4 and h.address.is_link_local), None)

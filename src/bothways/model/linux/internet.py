@@ -20,14 +20,19 @@ from bothways.facts.step import Did
 from bothways.model.linux.addresses import select
 from bothways.model.linux.buffer import Buffer
 from bothways.model.linux.delivery import deliver
+from bothways.model.linux.family import version_of
 from bothways.model.linux.forwarding import forward
 from bothways.model.linux.functions import in_family
 from bothways.model.linux.hook import Hook
+from bothways.model.linux.layer import LOOPBACK, Layer
 from bothways.model.linux.ndisc import hears, solicitation
-from bothways.model.linux.output import LOOPBACK, Layer, Outgoing, header_of
+from bothways.model.linux.netfilter import Halt
+from bothways.model.linux.output import Outgoing, header_of
 from bothways.model.linux.passage import Account
 from bothways.model.linux.routing import Wanted, asked_by
 from bothways.model.linux.sender import impossible_ipv4, impossible_ipv6, validate
+from bothways.model.linux.speaker import may_speak, source_by
+from bothways.model.linux.stages import NAT
 
 __all__ = ["Internet"]
 
@@ -70,17 +75,23 @@ class Internet:
                 return
         way.come_in(buffer)
 
-    def send(self, packet: Packet, account: Account, now_ns: int) -> None:
+    def send(self, buffer: Buffer, account: Account, now_ns: int) -> None:
         """Send a packet that a socket of this namespace made."""
-        if packet.ip is not None:
-            _Pass(self.layer, account, now_ns).go_out(Buffer(packet))
+        if buffer.packet.ip is None:
+            return
+        way = _Pass(self.layer, account, now_ns)
+        if buffer.whole or may_speak(self.layer, buffer.packet.ip.src):
+            way.go_out(buffer)
+        else:
+            why = f"{buffer.packet.ip.src} is no address of this namespace: its socket is told at once"
+            way.drop(buffer, "ip_route_output_key", f"{why} (Invalid argument)")
 
     def source_toward(self, address: IPAddress) -> IPAddress | None:
         """The address that a packet of this namespace gets on its way to another; None without a way."""
         route = self.layer.routing.lookup(Wanted(address))
         if route.kind == "unicast" and route.source is None and address.version != _IPV4:
             return select(self.layer.netns, route.device, address)
-        return _Pass(self.layer, Account("", ""), 0).source_by(route)
+        return source_by(self.layer, route)
 
     def solicit(
         self, device: str, target: IPAddress, source: IPAddress | None, account: Account, now_ns: int
@@ -104,11 +115,20 @@ class _Pass(Outgoing):
 
     def come_in(self, buffer: Buffer) -> None:
         """PREROUTING, and the route."""
-        if not buffer.prerouted and self.halted(Hook.PREROUTING, buffer):
+        if buffer.device_in == LOOPBACK and version_of(buffer) != _IPV4:
+            found = impossible_ipv6(self.layer, LOOPBACK, header_of(buffer))
+            if found is not None:
+                self.drop(buffer, "ip_rcv_core", found[0], found[1])
+                return
+        if not buffer.prerouted and self._stopped_early(buffer):
             return
         ip = header_of(buffer)
         looped = buffer.device_in == LOOPBACK
         ipv4 = ip.src.version == _IPV4
+        if buffer.route == "local":
+            self.note(buffer, "ip_rcv_finish", Did.ROUTED, "it keeps the route that it was sent with")
+            deliver(self, buffer)
+            return
         martian = impossible_ipv4(self.layer, buffer.device_in, ip) if ipv4 and not looped else None
         if martian is not None:
             self.drop(buffer, "ip_route_input_slow", martian)
@@ -131,6 +151,7 @@ class _Pass(Outgoing):
         if route.kind == "unknown":
             self.lost(buffer, "ip_rcv_finish", route)
         elif route.kind == "local":
+            buffer.route = route.kind
             checked = validate(self.layer, self.account, buffer, ip, "") if ipv4 and not looped else None
             if checked is not None and checked.refusal:
                 self.drop(buffer, "fib_validate_source", checked.refusal, checked.evidence)
@@ -144,6 +165,30 @@ class _Pass(Outgoing):
             self.refuse(buffer, route)
         else:
             forward(self, buffer, route)
+
+    def _stopped_early(self, buffer: Buffer) -> bool:
+        """
+        PREROUTING; True if the packet ends there.
+
+        What comes back through ``lo`` has its route already (``skb_valid_dst``), and loses it if a
+        translation gives it another destination (``nf_nat_ipv4_pre_routing``).
+        """
+        before = header_of(buffer).dst
+
+        def routed(watched: str) -> Halt | None:
+            nonlocal before
+            now = header_of(buffer).dst
+            if watched == NAT and now != before:
+                buffer.route = ""
+            before = now
+            return None
+
+        halt = self.layer.netfilter.run(
+            Hook.PREROUTING, buffer, self.account, self.now_ns, after=routed if buffer.route else None
+        )
+        if halt is not None:
+            self.stop(buffer, halt)
+        return halt is not None
 
     def _take_broadcast(self, buffer: Buffer, ip: Ip, *, looped: bool) -> None:
         """

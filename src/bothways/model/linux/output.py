@@ -9,34 +9,32 @@ such a packet.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
-from bothways.facts.address import BROADCAST, IPAddress, Mac
-from bothways.facts.choice import Oracle
+from bothways.facts.address import BROADCAST, Mac
 from bothways.facts.packet import Ip, Packet
-from bothways.facts.snapshot import Netns
 from bothways.facts.span import Span
 from bothways.facts.step import Did
 from bothways.model.linux import answers
-from bothways.model.linux.addresses import select
 from bothways.model.linux.answers import KINDS, Trouble
-from bothways.model.linux.buffer import Buffer
-from bothways.model.linux.conntrack.entry import Tracking
+from bothways.model.linux.attached import attached
+from bothways.model.linux.buffer import Buffer, Sender
+from bothways.model.linux.conntrack.entry import CtState, Tracking
 from bothways.model.linux.family import version_of
 from bothways.model.linux.functions import in_family
 from bothways.model.linux.hook import Hook
-from bothways.model.linux.learned import Learned
-from bothways.model.linux.netfilter import Halt, Netfilter, attached
+from bothways.model.linux.layer import LOOPBACK, Layer
+from bothways.model.linux.netfilter import Halt
 from bothways.model.linux.passage import Account, Transmission
-from bothways.model.linux.routing import Outcome, Routing, Wanted, asked_by
-from bothways.model.linux.settings import Settings
-from bothways.model.linux.sockets import Sockets
+from bothways.model.linux.routing import Outcome, asked_by
+from bothways.model.linux.speaker import error_source, may_speak, reply_mark
 from bothways.model.linux.stages import NAT
 
-__all__ = ["LOOPBACK", "Layer", "Outgoing", "header_of"]
+__all__ = ["Outgoing", "header_of"]
 
-LOOPBACK: Final = "lo"
+#: ``IPPROTO_RAW``: what sockets that write IP headers say of their protocol.
+_RAW: Final = 255
 #: Answers within answers: a packet to an own address that is answered to an own address, and no deeper.
 _DEPTH: Final = 8
 _SENDABLE: Final = frozenset({"unicast", "local", "broadcast", "multicast"})
@@ -47,19 +45,6 @@ _ERRORS: Final = {
     "prohibit": "Permission denied",
     "blackhole": "Invalid argument",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """The parts of one namespace that the IP layer works with."""
-
-    netns: Netns
-    routing: Routing
-    netfilter: Netfilter
-    sockets: Sockets
-    settings: Settings
-    oracle: Oracle
-    learned: Learned = field(default_factory=Learned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +74,10 @@ class Outgoing:
         if route.kind not in _SENDABLE:
             self.drop(buffer, "ip_route_output_flow", _said(route), evidence=route.evidence)
             return
+        if self._strays(ip, route):
+            why = f"{ip.src} is a loopback address and may not leave by {route.device}"
+            self.drop(buffer, "ip_route_output_flow", f"{why}: the sender is told at once (Invalid argument)")
+            return
         self._follow(buffer, route)
         before = (ip.src, ip.dst, buffer.mark, ip.tos)
 
@@ -99,7 +88,7 @@ class Outgoing:
             old, before = before, (now.src, now.dst, buffer.mark, now.tos)
             if before == old or not watched or (watched == NAT and now.dst == old[1]):
                 return None
-            again = self._route_out(buffer)
+            again = self._route_out(buffer, anew=True)
             if again.kind not in _SENDABLE:
                 self.drop(buffer, "ip_route_me_harder", again.reason, evidence=again.evidence)
                 return Halt()
@@ -108,19 +97,48 @@ class Outgoing:
 
         halt = self.layer.netfilter.run(Hook.OUTPUT, buffer, self.account, self.now_ns, after=rerouted)
         if halt is not None:
-            self._stop(buffer, halt)
+            self.stop(buffer, halt)
         else:
             self.leave(buffer)
 
-    def _route_out(self, buffer: Buffer) -> Outcome:
+    def _route_out(self, buffer: Buffer, *, anew: bool = False) -> Outcome:
+        """
+        Ask for a route.
+
+        An answer of IPv6 is asked for without the type of service that it will have, and what a raw socket
+        gives without the protocol that stands in its header.
+        """
         asked = asked_by(buffer.packet, mark=buffer.mark)
-        return self.layer.routing.lookup(replace(asked, device_out=buffer.bound) if buffer.bound else asked)
+        target, device = asked.destination, buffer.bound
+        ipv4 = target.version == 4  # noqa: PLR2004 - the IP version
+        if not ipv4 and (target.is_link_local or target.is_multicast):
+            device = device or buffer.device_out  # what is routed anew stays on its link
+        asked = replace(asked, device_out=device or None)
+        if buffer.sender is not None and not ipv4 and not anew:
+            asked = replace(asked, tos=0)
+        if buffer.whole and not anew:
+            asked = replace(asked, protocol=_RAW, sport=None, dport=None)
+        if buffer.sender is Sender.LATER and not anew:
+            asked = replace(asked, source=None)
+        return self.layer.routing.lookup(asked)
+
+    def _strays(self, ip: Ip, route: Outcome) -> bool:
+        """A loopback address does not leave by a device without ``route_localnet`` (``__mkroute_output``)."""
+        if ip.src.version != 4 or not ip.src.is_loopback or route.kind == "local":  # noqa: PLR2004 - IPv4
+            return False
+        allowed = self.layer.settings.of_device("route_localnet", route.device)
+        return route.device != LOOPBACK and not (allowed is not None and allowed.value)
 
     def _follow(self, buffer: Buffer, route: Outcome) -> None:
+        buffer.route, buffer.mtu = route.kind, route.mtu
         buffer.device_out = LOOPBACK if route.kind == "local" else route.device
         nearer = self.layer.learned.gateway.get(header_of(buffer).dst)
         buffer.next_hop = nearer if nearer is not None and route.kind == "unicast" else route.next_hop
-        buffer.on_link = buffer.next_hop == header_of(buffer).dst
+        # A route that ICMP taught something keeps its neighbour (``rt_bind_exception``).
+        target = header_of(buffer).dst
+        buffer.on_link = (
+            buffer.next_hop == target and not buffer.whole and target not in self.layer.learned.mtu
+        )
 
     def leave(self, buffer: Buffer) -> None:
         """POSTROUTING, and the device."""
@@ -132,7 +150,12 @@ class Outgoing:
             self.note(buffer, "loopback_xmit", Did.SENT, "comes back in at lo")
             again = type(self)(self.layer, self.account, self.now_ns, self.depth + 1)
             if self.depth < _DEPTH:
-                again.come_in(Buffer(packet, device_in=LOOPBACK, mark=buffer.mark, tracking=buffer.tracking))
+                # An INVALID packet has no connection to keep, and is looked at once more.
+                seen = buffer.tracking
+                kept = None if seen is not None and seen.state is CtState.INVALID else seen
+                back = Buffer(packet, device_in=LOOPBACK, mark=buffer.mark, tracking=kept)
+                back.route = buffer.route
+                again.come_in(back)
             return
         found = self.layer.netns.device(device)
         if self.layer.routing.kind_of(ip.dst) in ("broadcast", "multicast") and found is not None:
@@ -162,10 +185,10 @@ class Outgoing:
         halt = self.layer.netfilter.run(hook, buffer, self.account, self.now_ns)
         if halt is None:
             return False
-        self._stop(buffer, halt)
+        self.stop(buffer, halt)
         return True
 
-    def _stop(self, buffer: Buffer, halt: Halt) -> None:
+    def stop(self, buffer: Buffer, halt: Halt) -> None:
         """Answer a packet that a REJECT rule met; a drop was told already."""
         if not halt.reject:
             return
@@ -180,9 +203,13 @@ class Outgoing:
                 self.drop(buffer, "nf_send_reset", f"{why}; a RST is never answered", evidence, halt.cell)
             else:
                 related = attached(buffer.tracking)
-                if related is not None and related.connection is not None:
+                # A RST that has no way is not made (``nf_send_reset``), and the connection stays as it is.
+                way = self._route_out(self._answering(buffer, answer, related, Sender.ANY))
+                if related is not None and related.connection is not None and way.kind in _SENDABLE:
                     self.layer.netfilter.conntrack.close_by_rule(related.connection, self.now_ns)
-                self.answer(buffer, "nf_send_reset", answer, why, related, evidence, halt.cell)
+                self.answer(
+                    buffer, "nf_send_reset", answer, why, related, evidence, halt.cell, sender=Sender.ANY
+                )
             return
         kind = answers.REJECTIONS[version_of(buffer)].get(halt.reject)
         if kind is None:
@@ -206,14 +233,20 @@ class Outgoing:
         cell: str = "",
         *,
         mtu: int | None = None,
+        forgotten: bool = False,
     ) -> None:
         """
         Drop a packet and tell its sender by ICMP.
 
         :param mtu: what fits, of a packet that is too big.
+        :param forgotten: True where the packet is no longer of its connection (``nf_reset_ct``): the tracker
+            then looks at the error as at any other.
         """
+        if buffer.sender is not None and buffer.packet.icmp is not None:
+            self.drop(buffer, function, f"{why}; no ICMP is sent while ICMP is being sent", evidence, cell)
+            return
         kind = KINDS[version_of(buffer)][trouble] if isinstance(trouble, Trouble) else trouble
-        source = self._own_address(buffer)
+        source, sender = error_source(self.layer, buffer, header_of(buffer))
         answer = None
         if source is not None and not self.for_everybody(buffer):
             answer = answers.icmp_error(buffer.packet, kind, source, mtu=mtu)
@@ -221,7 +254,8 @@ class Outgoing:
             self.drop(buffer, function, why, evidence, cell)
             return
         reason = f"{why}: answered with ICMP type {kind[0]} code {kind[1]}"
-        self.answer(buffer, function, answer, reason, attached(buffer.tracking), evidence, cell)
+        related = None if forgotten else attached(buffer.tracking)
+        self.answer(buffer, function, answer, reason, related, evidence, cell, sender=sender)
 
     def refuse(self, buffer: Buffer, route: Outcome) -> None:
         """End a packet whose route says that it goes nowhere (``ip_error``, ``ip6_pkt_drop``)."""
@@ -230,45 +264,13 @@ class Outgoing:
         else:
             self.drop(buffer, "ip_error", route.reason, evidence=route.evidence)
 
-    def _own_address(self, buffer: Buffer) -> IPAddress | None:
-        """
-        The sender of an ICMP error: the address that was asked, else the one toward the asker.
-
-        IPv6 prefers the source that the route names, then an address of the device where the packet came in
-        (``icmp6_send``). IPv4 does so where ``icmp_errors_use_inbound_ifaddr`` is set.
-        """
-        ip, layer = header_of(buffer), self.layer
-        if layer.routing.kind_of(ip.dst) == "local":
-            return ip.dst
-        back = layer.routing.lookup(self.toward(ip.src))
-        inbound = layer.settings.value("net.ipv4.icmp_errors_use_inbound_ifaddr")
-        if ip.src.version == 4:  # noqa: PLR2004 - IPv4
-            if inbound is not None and inbound.value and buffer.device_in:
-                return select(layer.netns, buffer.device_in, ip.src, scope="link")
-            return self.source_by(back)
-        if back.source is not None:
-            return back.source
-        return select(layer.netns, buffer.device_in or back.device, ip.src)
-
-    def toward(self, address: IPAddress) -> Wanted:
-        """What is asked for an answer of the stack itself."""
-        return Wanted(address)
-
-    def source_by(self, route: Outcome) -> IPAddress | None:
-        """The address that the stack takes for what leaves by a route."""
-        if route.source is not None:
-            return route.source
-        if route.kind == "local":
-            return route.next_hop or select(self.layer.netns, route.device, None)
-        return select(self.layer.netns, route.device, route.next_hop) if route.kind == "unicast" else None
-
     def aside(self, buffer: Buffer, function: str, packet: Packet, answer: Packet, why: str) -> None:
         """Send a packet of the stack's own while the one that made it do so goes on."""
         device = buffer.device_in
         self.tell(buffer, device, function, Did.ANSWERED, packet, why, after=answer)
         if self.depth < _DEPTH:
             again = type(self)(self.layer, self.account, self.now_ns, self.depth + 1)
-            again.go_out(Buffer(answer, tracking=attached(buffer.tracking)))
+            again.go_out(self._answering(buffer, answer, attached(buffer.tracking)))
 
     def tell(
         self,
@@ -293,8 +295,14 @@ class Outgoing:
         tracking: Tracking | None,
         evidence: tuple[Span, ...] = (),
         cell: str = "",
+        *,
+        sender: Sender = Sender.OWN,
     ) -> None:
         """Tell of an answer, and send it."""
+        if sender is not Sender.ANY and answer.ip is not None and not may_speak(self.layer, answer.ip.src):
+            say = f"{why}, which would come from an address that is none of this namespace's: it is not sent"
+            self.drop(buffer, "ip_route_output_key", say, evidence, cell)
+            return
         self.account.note(
             buffer.device_in or buffer.device_out,
             in_family(function, version_of(buffer)),
@@ -307,7 +315,14 @@ class Outgoing:
         )
         if self.depth < _DEPTH:
             again = type(self)(self.layer, self.account, self.now_ns, self.depth + 1)
-            again.go_out(Buffer(answer, tracking=tracking, bound=_bound(buffer, answer)))
+            again.go_out(self._answering(buffer, answer, tracking, sender))
+
+    def _answering(
+        self, buffer: Buffer, answer: Packet, tracking: Tracking | None, sender: Sender = Sender.OWN
+    ) -> Buffer:
+        mark = reply_mark(self.layer, buffer)
+        bound = _bound(buffer, answer)
+        return Buffer(answer, mark=mark, tracking=tracking, bound=bound, sender=sender)
 
     # -- words ----------------------------------------------------------------------------------
 
@@ -336,8 +351,11 @@ class Outgoing:
 def _bound(buffer: Buffer, answer: Packet) -> str:
     """An answer to a link-local address leaves by the device where the packet came in (``icmp6_send``)."""
     ip = answer.ip
-    local = ip is not None and ip.dst.version != 4 and ip.dst.is_link_local  # noqa: PLR2004 - IPv4
-    return buffer.device_in if local else ""
+    if ip is None or ip.dst.version == 4:  # noqa: PLR2004 - IPv4
+        return ""
+    # The answer to a ping asks for that device too; routes of others do as well (``icmpv6_echo_reply``).
+    echo = answer.icmp is not None and answer.icmp.inner is None
+    return buffer.device_in if echo or ip.dst.is_link_local else ""
 
 
 def _device(buffer: Buffer) -> str:

@@ -17,7 +17,7 @@ from bothways.facts.choice import Assumption
 from bothways.facts.packet import Ip
 from bothways.facts.span import Span
 from bothways.model.linux.buffer import Buffer
-from bothways.model.linux.output import LOOPBACK, Layer
+from bothways.model.linux.layer import LOOPBACK, Layer
 from bothways.model.linux.passage import Account
 from bothways.model.linux.routing import Outcome, Wanted
 from bothways.model.linux.settings import Setting, command

@@ -55,6 +55,12 @@ class Sockets:
         """Forget one end of a connection."""
         self._connected.discard((local, peer))
 
+    def connected(self, local: Endpoint, peer: Endpoint) -> bool:
+        """True if a socket of the walk or of the dump is one end of a connection."""
+        if (local, peer) in self._connected:
+            return True
+        return any(row.peer == peer and _holds(row, local) for row in self._netns.sockets or ())
+
     def lookup(self, packet: Packet, device: str) -> Found:
         """
         Find the socket of a TCP or UDP packet for this namespace.

@@ -27,9 +27,9 @@ from bothways.model.linux.bypass import Bypasses
 from bothways.model.linux.conntrack.table import ConntrackTable
 from bothways.model.linux.hook import Hook
 from bothways.model.linux.internet import Internet
+from bothways.model.linux.layer import Layer
 from bothways.model.linux.link_filter import LinkFilter
 from bothways.model.linux.netfilter import Netfilter
-from bothways.model.linux.output import Layer
 from bothways.model.linux.passage import Account, Passage, Transmission
 from bothways.model.linux.routing import Routing
 from bothways.model.linux.settings import Settings
@@ -73,10 +73,14 @@ class Stack:
         self._receive(device, packet, account, now_ns)
         return self._finish(account)
 
-    def send(self, packet: Packet, now_ns: int) -> Passage:
-        """Send a packet of a socket of this namespace; it already has its source address."""
+    def send(self, packet: Packet, now_ns: int, *, device: str = "", whole: bool = False) -> Passage:
+        """
+        Send a packet of a socket of this namespace; it already has its source address.
+
+        :param device: that the socket is bound to, and *whole* if it is a raw one that writes IP headers.
+        """
         account = self._account()
-        self._internet.send(packet, account, now_ns)
+        self._internet.send(Buffer(packet, bound=device, whole=whole), account, now_ns)
         return self._finish(account)
 
     def transmit(self, device: str, packet: Packet) -> Passage:

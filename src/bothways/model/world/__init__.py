@@ -7,6 +7,7 @@ neighbours    who answers ARP or neighbour discovery, found by walking the reque
 side_walk     packets that are walked while others wait for them
 kernel_tunnel VXLAN of the kernel, whose datagrams are walked
 tunnel_ports  tunnels of Open vSwitch: which port of which host takes a packet
+switch_underlay the hosts' part in the way between two such ports
 complaint     what a program is told by ICMP or by its own stack
 outside       stations that no dump shows
 endpoint      the two ends of a TCP connection, as a table

@@ -35,6 +35,7 @@ from bothways.model.world.neighbours import Neighbours, Reply
 from bothways.model.world.observed import Observed
 from bothways.model.world.outside import Handling, Outside
 from bothways.model.world.side_walk import ask, carry
+from bothways.model.world.switch_underlay import SwitchUnderlay
 from bothways.model.world.trackers import Trackers
 from bothways.model.world.tunnel_ports import refusal, takers
 from bothways.model.world.wiring import At, SwitchPort, Wiring
@@ -81,6 +82,7 @@ class Network:
         self._neighbours = Neighbours(partial(ask, self), oracle, observed)
         self._outside = Outside(snapshot, self.wiring, oracle, observed)
         self._tunnels = KernelTunnels(snapshot, self._stacks, partial(carry, self))
+        self._underlay = SwitchUnderlay(snapshot)
         self._queue: deque[_Move] = deque()
         self.replies: list[Reply] = []
 
@@ -381,6 +383,10 @@ class Network:
                 self.doubt(f"the OpenFlow port number of {there.port.name} on {other}")
                 continue
             tunnel = ((host, end), (other, there))
+            lost = self._underlay.loss(tunnel, remote, copy.packet)
+            if lost is not None:
+                copy.trail.append(lost)
+                continue
             self.crossings.tunnelled(tunnel, remote, vni, copy.packet, self._journey(copy), self.now_ns)
             copy.note(
                 Place(other, "", there.bridge.name, there.port.name),

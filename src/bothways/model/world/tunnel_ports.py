@@ -3,8 +3,8 @@ Which port of which host takes what a tunnel port of Open vSwitch sends.
 
 The receiver looks for the most exact port: one with this key before one with ``key=flow``, then one with this
 sender before ``remote_ip=flow``, then one with this ``local_ip`` before one with any (``tnl_find`` of
-``ofproto/tunnel.c``). A port without a key takes key 0 only (ovs-vswitchd.conf.db(5)). The underlay between
-the hosts is taken to work.
+``ofproto/tunnel.c``). A port without a key takes key 0 only (ovs-vswitchd.conf.db(5)). What the
+hosts do to the packets in between is in ``switch_underlay``.
 """
 
 from __future__ import annotations

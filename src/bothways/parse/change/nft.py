@@ -1,5 +1,5 @@
 """
-``nft``: add, create, insert, delete, flush of tables, chains and rules, and scripts by ``nft -f -``.
+``nft``: add, create, insert, replace, delete, flush of all that tables hold, and scripts by ``nft -f -``.
 
 ``nft`` itself joins its arguments with blanks and reads them as a script of one line; so does this module.
 Source: nft(8).
@@ -16,18 +16,27 @@ from bothways.facts.nft import NftChain, NftTable
 from bothways.facts.span import Span
 from bothways.parse.change.arguments import Arguments
 from bothways.parse.change.error import ChangeError
+from bothways.parse.change.nft_elements import written_elements
 from bothways.parse.change.words import Command
+from bothways.parse.nft_cursor import Cursor
 from bothways.parse.nft_lex import END, Token
-from bothways.parse.nft_table import EVALUATED, FAMILIES, HOOKS, KINDS, Blocks
+from bothways.parse.nft_set import read_object
+from bothways.parse.nft_table import FAMILIES, HOOKS, KINDS, Blocks
 
 __all__ = ["read_nft"]
 
 _OPTIONS: Final = ("-a", "--handle", "-e", "--echo", "-n", "-nn", "-s", "-j", "-c", "--check")
-_FORM: Final = "one of add, insert, delete, flush and table, chain or rule; or -f - <<< 'SCRIPT'"
+_FORM: Final = "one of add, insert, replace, delete, flush and what; or -f - <<< 'SCRIPT'"
+_WHAT: Final = "table, chain, rule, set, map, element, flowtable, counter or ruleset"
+#: What a table holds beside chains and sets, and no rule of the model asks; ``ct`` has a second word.
+_OBJECTS: Final = ("flowtable", "counter", "quota", "limit", "ct", "secmark", "synproxy")
+_SETS: Final = ("set", "map", "meter")
+_DIGITS: Final = 9
 _ACTS: Final[Mapping[str, Act]] = {
     "add": Act.ADD,
     "create": Act.ADD,
     "insert": Act.INSERT,
+    "replace": Act.REPLACE,
     "delete": Act.DELETE,
     "destroy": Act.DELETE,
     "flush": Act.FLUSH,
@@ -89,8 +98,9 @@ class _Script:
             for trouble in blocks.troubles:
                 column = self.column(trouble.token.start)
                 raise ChangeError(trouble.message, column, trouble.hint or "see nft(8)")
-            for chain in (c for table in edit.tables for c in table.chains.values()):
-                self._hooked(chain, first)
+            for table in edit.tables:
+                for chain in table.chains.values():
+                    self._hooked(chain, table.family, first)
             edits.append(edit)
         if not edits:
             raise ChangeError("the script is empty", self.column(0), f"expected {_FORM}")
@@ -105,17 +115,21 @@ class _Script:
             blocks.at += 1
         elif blocks.peek() != "table":
             raise self._refuse(blocks, _FORM)
-        what = self._take(blocks, "table, chain, rule or ruleset")
+        what = self._take(blocks, _WHAT)
         readers: Mapping[str, Callable[[Blocks, Act], NftEdit]] = {
             "table": self._table,
             "chain": self._chain,
             "rule": self._rule,
             "ruleset": self._ruleset,
+            "element": self._element,
+            **dict.fromkeys(_SETS, self._set),
+            **dict.fromkeys(_OBJECTS, self._object),
         }
         reader = readers.get(what.text)
         if reader is None:
-            message = f"`{what.text}` is not evaluated"
-            raise ChangeError(message, self.column(what.start), "expected table, chain, rule or ruleset")
+            raise ChangeError(f"`{what.text}` is not evaluated", self.column(what.start), f"expected {_WHAT}")
+        if act is Act.REPLACE and what.text != "rule":
+            raise ChangeError(f"`replace {what.text}` is not known", self.column(what.start), "expected rule")
         return reader(blocks, act or Act.ADD)
 
     def _ruleset(self, blocks: Blocks, act: Act) -> NftEdit:
@@ -151,28 +165,95 @@ class _Script:
     def _rule(self, blocks: Blocks, act: Act) -> NftEdit:
         family, table = self._named(blocks)
         name = self._take(blocks, "a chain")
-        if blocks.peek() in ("handle", "position", "index"):
-            raise self._refuse(blocks, "the rule itself: a dump shows no handles")
         if act is Act.FLUSH:
             raise self._refuse(blocks, "chain or table behind flush")
+        handle = index = None
+        if act is Act.DELETE and blocks.peek() in ("position", "index"):
+            raise self._refuse(blocks, "handle and its number, or the rule itself")
+        if blocks.peek() in ("handle", "position", "index"):
+            place = self._take(blocks, "a place").text
+            number = self._number(blocks)
+            handle, index = (None, number) if place == "index" else (number, None)
+        if act is Act.REPLACE and handle is None:
+            raise self._refuse(blocks, "handle and its number")
         words = blocks.statement()
-        if not words:
+        if not words and not (act is Act.DELETE and handle is not None):
             raise self._refuse(blocks, "a rule such as `tcp dport 22 accept`")
-        chain = NftChain(name.text, (blocks.rule(words, family),), self._span(name, name))
-        return NftEdit(act, (self._holding(family, table, chain),), family, table, name.text)
+        rules = (blocks.rule(words, family),) if words else ()
+        tables = (self._holding(family, table, NftChain(name.text, rules, self._span(name, name))),)
+        return NftEdit(act, tables, family, table, name.text, handle=handle, index=index)
+
+    def _set(self, blocks: Blocks, act: Act) -> NftEdit:
+        family, table = self._named(blocks)
+        name = self._take(blocks, "the name of a set")
+        if act in (Act.DELETE, Act.FLUSH):
+            self._end(blocks)
+            return NftEdit(act, family=family, table=table, named=name.text)
+        if blocks.peek() != "{":
+            raise self._refuse(blocks, "its type, as in `{ type ipv4_addr; }`")
+        made = blocks.named_set(name.text, family, name)
+        self._end(blocks)
+        span = self._span(name, name)
+        return NftEdit(act, (NftTable(family, table, {}, span, sets={made.name: made}),), family, table)
+
+    def _element(self, blocks: Blocks, act: Act) -> NftEdit:
+        if act not in (Act.ADD, Act.DELETE):
+            raise self._refuse(blocks, "add or delete before element")
+        family, table = self._named(blocks)
+        name = self._take(blocks, "the name of a set")
+        if blocks.peek() != "{":
+            raise self._refuse(blocks, "elements, as in `{ 192.0.2.1, 192.0.2.2 }`")
+        first = blocks.words[blocks.at]
+        words = blocks.statement()
+        try:
+            elements = written_elements(Cursor(words, self.text), family)
+        except ValueError as error:
+            column = self.column(first.start)
+            raise ChangeError(str(error), column, "elements such as { 192.0.2.1, 192.0.2.2 }") from None
+        if not elements:
+            raise ChangeError("no element is given", self.column(first.start), "expected { 192.0.2.1 }")
+        return NftEdit(act, family=family, table=table, named=name.text, elements=elements)
+
+    def _object(self, blocks: Blocks, act: Act) -> NftEdit:
+        first = blocks.words[blocks.at - 1]
+        kind = first.text
+        if kind == "ct":
+            kind = f"ct {self._take(blocks, 'helper, timeout or expectation').text}"
+        family, table = self._named(blocks)
+        name = self._take(blocks, f"the name of a {kind}")
+        span = self._span(first, name)
+        if act is Act.DELETE:
+            self._end(blocks)
+            return NftEdit(act, family=family, table=table, named=name.text, kind=kind)
+        if act is not Act.ADD:
+            raise self._refuse(blocks, f"add or delete before {kind}")
+        inside = blocks.skip_block() if blocks.peek() == "{" else blocks.statement()
+        self._end(blocks)
+        made = read_object(kind, name.text, inside, span)
+        objects = {(made.kind, made.name): made}
+        return NftEdit(act, (NftTable(family, table, {}, span, objects=objects),), family, table)
+
+    def _number(self, blocks: Blocks) -> int:
+        word = self._take(blocks, "a number")
+        if not (word.text.isascii() and word.text.isdigit() and len(word.text) <= _DIGITS):
+            raise ChangeError(f"`{word.text}` is not a number", self.column(word.start), "expected a number")
+        return int(word.text)
 
     def _holding(self, family: str, table: str, chain: NftChain) -> NftTable:
         return NftTable(family, table, {chain.name: chain}, chain.span)
 
-    def _hooked(self, chain: NftChain, first: Token) -> None:
+    def _hooked(self, chain: NftChain, family: str, first: Token) -> None:
         """A chain on a hook that is not evaluated must not be taken for one that does nothing."""
         if chain.hook is None:
             return
         column = self.column(first.start)
-        if chain.hook not in HOOKS:
-            raise ChangeError(
-                f"the hook `{chain.hook}` is not evaluated", column, f"one of {', '.join(HOOKS)}"
-            )
+        hooks = HOOKS[family]
+        if chain.hook not in hooks:
+            message = f"tables of the family {family} have no hook `{chain.hook}`"
+            raise ChangeError(message, column, f"one of {', '.join(hooks)}")
+        if chain.hook in ("ingress", "egress") and not chain.devices:
+            hint = f"type filter hook {chain.hook} device eth0 priority 0;"
+            raise ChangeError(f"the chain `{chain.name}` names no device", column, hint)
         if chain.priority is None:
             hint = "a number, or a name such as filter or dstnat"
             raise ChangeError(f"the priority of chain `{chain.name}` cannot be read", column, hint)
@@ -186,11 +267,7 @@ class _Script:
         """Family and name of a table; without a family it is ``ip``."""
         family = "ip"
         if blocks.peek() in FAMILIES:
-            word = self._take(blocks, "a family")
-            family = word.text
-            if family not in EVALUATED:
-                message = f"tables of the family `{family}` are not evaluated"
-                raise ChangeError(message, self.column(word.start), f"one of {', '.join(EVALUATED)}")
+            family = self._take(blocks, "a family").text
         return family, self._take(blocks, "the name of a table").text
 
     def _take(self, blocks: Blocks, expected: str) -> Token:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
 from bothways.facts.packet import Packet
 from bothways.facts.span import Span
@@ -18,7 +19,8 @@ __all__ = ["Arrival", "Ruled", "refresh"]
 _SECOND: Final = 1_000_000_000
 
 
-class Arrival(NamedTuple):
+@dataclass(slots=True)  # not frozen: that takes twice as long, and one is made for each packet
+class Arrival:
     """A packet before a connection's tracker, with all that it may ask for."""
 
     packet: Packet
@@ -29,7 +31,8 @@ class Arrival(NamedTuple):
     variant: Variant
 
 
-class Ruled(NamedTuple):
+@dataclass(slots=True)  # not frozen: that takes twice as long, and one is made for each packet
+class Ruled:
     """
     What a tracker decided.
 

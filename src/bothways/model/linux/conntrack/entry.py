@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final
 
 from bothways.facts.conntrack import Entry, Tuple
 from bothways.facts.span import Span
@@ -84,7 +84,8 @@ class TrackedConnection:
         return str(self.original)
 
 
-class Tracking(NamedTuple):
+@dataclass(slots=True)  # not frozen: that takes twice as long, and one is made for each packet
+class Tracking:
     """
     What ``nf_conntrack_in`` found for one packet.
 

@@ -18,7 +18,7 @@ from bothways.model.linux.conntrack.settings import Settings
 from bothways.model.linux.conntrack.tcp import Segment, TcpState, segment
 from bothways.model.linux.conntrack.tcp_judge import Judgement, Ruling, judge, possible_flags
 from bothways.model.linux.conntrack.tcp_memory import TcpMemory
-from bothways.model.linux.conntrack.timeouts import SYN_SENT2_S, tcp_limit
+from bothways.model.linux.conntrack.timeouts import SYN_SENT2_S, TCP_TIMEOUTS, tcp_limit
 from bothways.model.linux.hook import Hook
 
 __all__ = ["tcp_packet"]
@@ -31,8 +31,8 @@ _SYN_SENT: Final = TcpState.SYN_SENT
 _SYN: Final = Segment.SYN
 _RST: Final = Segment.RST
 _ORIGINAL: Final = Way.ORIGINAL
-#: Makes a named tuple of all its fields, in half the time: for what is made for each segment.
-_made: Final = tuple.__new__
+#: The sysctl of a state, where nothing about the segments shortens it.
+_OF_STATE: Final = TCP_TIMEOUTS.get
 #: What lives no longer than this is not shortened.
 _SHORT_S: Final = 120
 
@@ -67,7 +67,7 @@ def tcp_packet(connection: TrackedConnection, arrival: Arrival) -> Ruled:
         _set_time(connection, memory, tcp, arrival, judgement, seen_reply=seen_reply)
         if before is not _NONE:
             doubt = "" if judgement.windows_known or before is _SYN_SENT else _NO_WINDOWS
-            return _made(Ruled, (True, doubt, "", judgement, ()))
+            return Ruled(True, doubt, "", judgement)  # noqa: FBT003 (by place, as it is quicker: valid)
     lines = _relied_on(judgement, arrival.settings)
     log = judgement.log if arrival.variant.words_of_5_14 else judgement.log_before_5_14
     if judgement.answers is not None:
@@ -101,15 +101,22 @@ def _set_time(
     if kind is _SYN and not seen_reply and before is _SYN_SENT and way is _ORIGINAL:
         return  # a SYN that is sent again must not keep an entry alive that nobody answers
     value = arrival.settings.value
-    name = tcp_limit(
-        judgement.after,
-        value,
-        reset=kind is _RST,
-        seen_reply=seen_reply,
-        retransmitted=memory.retransmissions >= value("nf_conntrack_tcp_max_retrans"),
-        unacknowledged=memory.original.unacknowledged or memory.reply.unacknowledged,
-        closed=(tcp.window if memory.lost else memory.last_window) == 0,
-    )
+    reset = kind is _RST
+    retransmitted = memory.retransmissions >= value("nf_conntrack_tcp_max_retrans")
+    unacknowledged = memory.original.unacknowledged or memory.reply.unacknowledged
+    closed = (tcp.window if memory.lost else memory.last_window) == 0
+    if seen_reply and not (reset or retransmitted or unacknowledged or closed):
+        name = _OF_STATE(judgement.after, "")
+    else:
+        name = tcp_limit(
+            judgement.after,
+            value,
+            reset=reset,
+            seen_reply=seen_reply,
+            retransmitted=retransmitted,
+            unacknowledged=unacknowledged,
+            closed=closed,
+        )
     connection.limit = name
     connection.expires_ns = arrival.now_ns + (value(name) if name else SYN_SENT2_S) * _SECOND
 

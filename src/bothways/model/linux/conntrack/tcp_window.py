@@ -13,7 +13,7 @@ A side whose numbers are not known has no bounds: callers do not ask then.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from bothways.facts.packet import Tcp, TcpOptions
 from bothways.model.linux.conntrack.variant import Variant
@@ -66,7 +66,8 @@ class Side:
         self.unacknowledged = self.closing = False
 
 
-class Outside(NamedTuple):
+@dataclass(slots=True)  # not frozen: that takes twice as long, and one is made for each packet
+class Outside:
     """
     A segment outside the window.
 
@@ -90,14 +91,15 @@ def past(one: int, other: int) -> bool:
 
 def numbered(tcp: Tcp) -> bool:
     """True if the evidence shows all that windows are computed from."""
+    if tcp.relative or tcp.seq is None or tcp.window is None or tcp.length is None:
+        return False
+    options = tcp.options
+    if tcp.ack is not None and options.size is not None:
+        return True
     flags = int(tcp.flags)
     return not (
-        tcp.relative
-        or tcp.seq is None
-        or tcp.window is None
-        or tcp.length is None
-        or (tcp.ack is None and flags & _ACK)
-        or (flags & _SYN and tcp.options.size is None and not _has_options(tcp.options))
+        (tcp.ack is None and flags & _ACK)
+        or (flags & _SYN and options.size is None and not _has_options(options))
     )
 
 
@@ -138,6 +140,7 @@ def check(  # noqa: C901, PLR0912, PLR0915 - the kernel's order of questions, ea
     :return: None for a segment inside, ``TOLERATED`` for one that is taken without a look at its numbers.
     """
     flags = int(tcp.flags)
+    is_syn, is_ack = flags & _SYN, flags & _ACK
     seq, window = tcp.seq or 0, tcp.window or 0
     ack = sack = tcp.ack or 0
     end = (seq + (tcp.length or 0) + (flags >> 1 & 1) + (flags & 1)) & _WORD
@@ -146,27 +149,32 @@ def check(  # noqa: C901, PLR0912, PLR0915 - the kernel's order of questions, ea
             if past(right, sack):
                 sack = right
     if sender.window == 0:
-        if flags & _SYN:
+        if is_syn:
             _begin(sender, receiver, tcp, end, reply=reply)
-            if not flags & _ACK:
+            if not is_ack:
                 return TOLERATED  # both opened at once
         else:
             _join(sender, receiver, end, sack, window)
-    elif flags & _SYN and opening and past(end, sender.end):
+    elif is_syn and opening and past(end, sender.end):
         _begin(sender, receiver, tcp, end, reply=reply)
-        if reply and not flags & _ACK:
+        if reply and not is_ack:
             return TOLERATED
-    if not flags & _ACK or (flags & _RST and ack == 0):
-        ack = sack = receiver.end
-    if flags & _RST and seq == 0 and syn_sent:
-        seq = end = sender.end
+    received = receiver.end
+    if flags & _RST:
+        if ack == 0:
+            ack = sack = received
+        if seq == 0 and syn_sent:
+            seq = end = sender.end
+    if not is_ack:
+        ack = sack = received
 
-    oldest = (receiver.end - max(sender.window, _LEAST_ACK_WINDOW) - 1) & _WORD
+    largest = sender.window
+    oldest = (received - (max(_LEAST_ACK_WINDOW, largest)) - 1) & _WORD
     first = (sender.end - receiver.window - 1) & _WORD
     # what ``past`` says, written out: each segment is held against all bounds
     early = receiver.window != 0 and (first - end) & _WORD < _HALF
     old = (oldest - sack) & _WORD < _HALF
-    unseen = (receiver.end - sack) & _WORD >= _HALF
+    unseen = (received - sack) & _WORD >= _HALF
     outside = None
     if (sender.edge - seq) & _WORD >= _HALF:
         overshot = (end - sender.edge + 1) & _WORD
@@ -178,7 +186,7 @@ def check(  # noqa: C901, PLR0912, PLR0915 - the kernel's order of questions, ea
         else:
             outside = _outside("seq over", (sender.edge + 1) & _WORD, variant)
     elif unseen and (variant.late_is_let_through or not early):
-        outside = _outside("ack over", (receiver.end + 1) & _WORD, variant)
+        outside = _outside("ack over", (received + 1) & _WORD, variant)
     elif early:
         outside = _outside("seq under", first, variant)
     elif old:
@@ -186,21 +194,22 @@ def check(  # noqa: C901, PLR0912, PLR0915 - the kernel's order of questions, ea
     if outside is not None:
         return TOLERATED if sender.liberal or be_liberal else outside
     # inside: both sides move. The window of a SYN is never scaled (RFC 7323)
-    if not flags & _SYN:
+    if not is_syn:
         window <<= sender.scale
     given = (window + sack - ack) & _WORD
-    sender.window = max(sender.window, given)
+    if given > largest:
+        sender.window = given
     if (sender.end - end) & _WORD >= _HALF:
         sender.end = end
         sender.unacknowledged = True
-    if flags & _ACK and (sender.acked is None or (sender.acked - ack) & _WORD >= _HALF):
+    if is_ack and (sender.acked is None or (sender.acked - ack) & _WORD >= _HALF):
         sender.acked = ack
     if receiver.window and (sender.edge - end) & _WORD >= _HALF:
         receiver.window += (end - sender.edge) & _WORD
     right = (sack + window) & _WORD
     if (receiver.edge - 1 - right) & _WORD >= _HALF:
         receiver.edge = right if window else (right + 1) & _WORD
-    if ack == receiver.end:
+    if ack == received:
         receiver.unacknowledged = False
     return None
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-__all__ = ["VARIANTS", "Variant", "variant_of"]
+__all__ = ["VARIANTS", "Variant", "is_since", "variant_of"]
 
 _SECOND: Final = 1_000_000_000
 _RELEASE: Final = re.compile(r"(\d{1,3})\.(\d{1,4})")
@@ -136,8 +136,16 @@ def variant_of(kernel: str | None) -> Variant:
     >>> variant_of("Linux host1 4.4.0-210-generic #242-Ubuntu SMP").name
     'before 5.0'
     """
+    return next(variant for variant in VARIANTS if is_since(kernel, variant.since))
+
+
+@cache
+def is_since(kernel: str | None, release: tuple[int, int]) -> bool:
+    """
+    Whether a kernel is of a release, major and minor, or newer; one that is not known is the newest.
+
+    >>> is_since("6.1.0-18-amd64", (6, 7))
+    False
+    """
     found = None if kernel is None else _RELEASE.search(kernel)
-    if found is None:
-        return VARIANTS[0]
-    release = (int(found[1]), int(found[2]))
-    return next(variant for variant in VARIANTS if variant.since <= release)
+    return found is None or release <= (int(found[1]), int(found[2]))

@@ -117,7 +117,9 @@ def _mss(probe: Probe, match: Match, _: Rule) -> bool | None:
     tcp = probe.packet.tcp
     if tcp is None:
         return False
-    return None if tcp.options.mss is None else maybe(within(tcp.options.mss, match.value), match)
+    if tcp.options.mss is None:
+        return None if tcp.options.size is None else match.negate
+    return maybe(within(tcp.options.mss, match.value), match)
 
 
 def _icmp(protocol: int) -> Fulfils:

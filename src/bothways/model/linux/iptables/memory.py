@@ -95,8 +95,6 @@ _OPEN: Final[Mapping[str, tuple[str, ...]]] = {
     "cpu": ("cpu",),
     "cluster": ("cluster-total-nodes",),
     "ipvs": ("ipvs",),
-    "devgroup": ("src-group", "dst-group"),
-    "realm": ("realm",),
     "conntrack": ("ctexpire",),
     "osf": ("genre",),
     "hbh": ("hbh-len", "hbh-opts", "hbh"),

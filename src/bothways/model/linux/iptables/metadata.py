@@ -35,6 +35,29 @@ def _mark(probe: Probe, match: Match, _: Rule) -> bool | None:
     return _masked(probe.mark, match)
 
 
+def _group(*, source: bool) -> Fulfils:
+    """The group of the device that it came in at or leaves by (``xt_devgroup.c``); ``ip`` names group 0."""
+
+    def row(probe: Probe, match: Match, _: Rule) -> bool | None:
+        group = probe.group_of(probe.device_in if source else probe.device_out)
+        if isinstance(match.value, str):  # a name, which both print if they know it
+            return None if group is None else maybe(group == match.value, match)
+        number = 0 if group == "default" else int(group) if group is not None and group.isdecimal() else None
+        return None if number is None else _masked(number, match)
+
+    return row
+
+
+def _realm(probe: Probe, match: Match, _: Rule) -> bool | None:
+    """The realm of the route: 0 where no route or policy rule gives one."""
+    netns = probe.netns
+    if netns is None or netns.routes is None or not netns.routes.whole:
+        return None
+    odd = [*netns.routes, *(netns.rules or ())]
+    given = any("realm" in text or text.startswith("flow") for row in odd for text in row.unmodelled)
+    return None if given else _masked(0, match)
+
+
 def _connection(probe: Probe) -> TrackedConnection | None:
     return None if probe.tracking is None else probe.tracking.connection
 
@@ -137,7 +160,7 @@ def _kind(*, source: bool) -> Fulfils:
             device = probe.device_in
         elif "addrtype.limit-iface-out" in limits:
             device = probe.device_out
-        if device and kind == "LOCAL" and probe.holder_of(address) not in ("", device):
+        if device and kind in ("LOCAL", "BROADCAST") and probe.holder_of(address) not in ("", device):
             kind = "UNICAST"
         return maybe(kind in wanted, match)
 
@@ -233,6 +256,9 @@ def _statistic(_: Probe, match: Match, __: Rule) -> bool | None:
 
 #: match name of ``parse.iptables`` -> row
 METADATA: Final[Mapping[str, Fulfils]] = {
+    "devgroup.src-group": _group(source=True),
+    "devgroup.dst-group": _group(source=False),
+    "realm.realm": _realm,
     "mark.mark": _mark,
     "connmark.mark": _connmark,
     "conntrack.ctstate": _ctstate,

@@ -9,6 +9,7 @@ from bothways.facts.address import IPAddress
 from bothways.facts.dump import Dump
 from bothways.facts.ipset import IpSet
 from bothways.facts.packet import Packet
+from bothways.facts.snapshot import Netns
 from bothways.model.linux.conntrack.entry import Tracking
 from bothways.model.linux.hook import Hook
 
@@ -24,9 +25,11 @@ class Probe:
     :param tracking: None if conntrack does not run or was not asked yet.
     :param mine: True if this namespace made the packet.
     :param kind_of: what an address is by the local routing table (``local``, ``broadcast``, …).
-    :param holder_of: the device that holds an address, "" if none does.
+    :param holder_of: the device of an address in the local routing table, "" if it stands in none.
     :param way_back: the devices by which the sender of the packet is reached; None if that is not known.
     :param port_in: ports of a bridge that handed the packet to the IP hooks, as ``physdev`` sees them.
+    :param netns: where all of this is.
+    :param mtu: says what fits on the way of the packet and back.
     :param ipsets: sets of ipset, None if they were not collected; *written_sets* those that a rule writes to.
     """
 
@@ -44,3 +47,10 @@ class Probe:
     written_sets: frozenset[str] = frozenset()
     port_in: str = ""
     port_out: str = ""
+    netns: Netns | None = None
+    mtu: Callable[[], int | None] = lambda: None
+
+    def group_of(self, device: str) -> str | None:
+        """The group of a device as the dump names it, None if it does not say."""
+        found = None if self.netns is None else self.netns.device(device)
+        return None if found is None else found.group or None

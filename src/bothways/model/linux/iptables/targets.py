@@ -252,6 +252,10 @@ def _of_device(rule: Rule, target: Target, held: IPAddress | None, device: str) 
 
 
 def _masquerade(rule: Rule, target: Target, buffer: Buffer, _: Hook, resolver: Resolver) -> Effect:
+    connection = None if buffer.tracking is None else buffer.tracking.connection
+    ipv4 = connection is not None and connection.original.src.version == 4  # noqa: PLR2004 - IPv4
+    if connection is not None and ipv4 and not int(connection.original.src):
+        return Effect(Verdict.ACCEPT)  # a sender without an address stays (``nf_nat_masquerade_ipv4``)
     return _of_device(rule, target, resolver.masquerade(buffer), buffer.device_out)
 
 

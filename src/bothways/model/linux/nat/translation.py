@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import Final
 
 from bothways.facts.address import Endpoint
 from bothways.facts.choice import Oracle
@@ -55,7 +55,9 @@ class Translation:
         return str(self.said)
 
 
-class _Change(NamedTuple):
+@quick
+@dataclass(frozen=True, slots=True)
+class _Change:
     """One side of a packet and what it becomes, or would become: a sentence that few ask for."""
 
     side: Side

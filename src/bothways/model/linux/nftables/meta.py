@@ -14,7 +14,7 @@ from typing import Final
 from bothways.facts.address import BROADCAST, is_group
 from bothways.facts.conntrack import Tuple
 from bothways.facts.nft_expression import Fib
-from bothways.facts.packet import TCP, Flag
+from bothways.facts.packet import TCP, Flag, TcpOptions
 from bothways.facts.trajectory import Way
 from bothways.model.linux.conntrack.entry import CtState, TrackedConnection
 from bothways.model.linux.hook import Hook
@@ -26,6 +26,9 @@ __all__ = ["META", "fib"]
 Read = Callable[[View], Value]
 
 _ETHERNET: Final = 14
+_LOOPBACK: Final = "lo"
+#: Octets of IP and TCP header without options.
+_HEADERS: Final = {4: 40, 6: 60}
 _NFPROTO: Final = {"bridge": 7, "arp": 3, "netdev": 5}
 _IPV4, _IPV6 = 2, 10
 _PACKET_TYPES: Final = {"host": 0, "broadcast": 1, "multicast": 2, "other": 3}
@@ -72,6 +75,26 @@ def _packet_type(view: View) -> Value:
     if not mac:
         return None
     return 1 if mac == BROADCAST else 2 if is_group(mac) else 0
+
+
+def _group(*, incoming: bool) -> Read:
+    def row(view: View) -> Value:
+        device = view.probe.device_in if incoming else view.probe.device_out
+        return view.probe.group_of(device) if device else BREAK
+
+    return row
+
+
+def _kind(*, incoming: bool) -> Read:
+    """``rtnl_link_ops``: what ``ip -d`` shows; without it, or of a physical device, nothing is known."""
+
+    def row(view: View) -> Value:
+        device = view.probe.device_in if incoming else view.probe.device_out
+        netns = view.probe.netns
+        found = None if netns is None else netns.device(device)
+        return BREAK if not device else None if found is None else found.kind or None
+
+    return row
 
 
 def _socket(view: View) -> Value:
@@ -166,7 +189,9 @@ def fib(question: Fib, view: View) -> Value:
         limit = view.probe.device_in if "iif" in question.flags else ""
         limit = view.probe.device_out if "oif" in question.flags else limit
         held = view.probe.holder_of(address)
-        return 1 if limit and kind == "local" and held not in ("", limit) else number
+        return 1 if limit and kind in ("local", "broadcast") and held not in ("", limit) else number
+    if view.hook is Hook.PREROUTING and view.probe.device_in == _LOOPBACK:
+        return _LOOPBACK  # what comes back through it is not looked up (``nft_fib_is_loopback``)
     if "mark" in question.flags and view.buffer.mark:
         return None
     there = replace(view.packet, ip=replace(ip, src=address, dst=ip.dst if address == ip.src else ip.src))
@@ -185,6 +210,8 @@ def _next_hop(version: int) -> Read:
         ip, hop = view.packet.ip, view.buffer.next_hop
         if ip is None or ip.src.version != version or view.hook is Hook.PREROUTING:
             return BREAK
+        if view.buffer.on_link:
+            return int(ip.dst)
         if hop is None and (view.hook is Hook.INPUT or view.buffer.device_out == "lo"):
             return int(ip.dst)  # a route without a gateway leads to the receiver itself
         return None if hop is None or hop.version != version else int(hop)
@@ -192,40 +219,51 @@ def _next_hop(version: int) -> Read:
     return row
 
 
+def _fitting(view: View) -> Value:
+    """The longest segment that fits both ways, not the MTU (``NFT_RT_TCPMSS``)."""
+    ip, mtu = view.packet.ip, view.probe.mtu()
+    if ip is None or view.hook not in (Hook.FORWARD, Hook.OUTPUT, Hook.POSTROUTING):
+        return BREAK
+    return None if mtu is None else mtu - _HEADERS[ip.src.version]
+
+
 # -- options of TCP ----------------------------------------------------------------------------------------
 
 
-def _option(*, present: bool) -> Read:
+def _option(has: Callable[[TcpOptions], bool] | None) -> Read:
+    """Whether a header has an option; of those that the evidence does not name, only where it has none."""
+
     def row(view: View) -> Value:
-        ip = view.packet.ip
+        ip, tcp = view.packet.ip, view.packet.tcp
         if ip is None or ip.protocol != TCP or ip.offset:
-            return 0 if present else BREAK
-        return None
+            return 0
+        if tcp is None or tcp.options.size is None:
+            return 1 if tcp is not None and has is not None and has(tcp.options) else None
+        if not tcp.options.size:
+            return 0
+        return None if has is None else int(has(tcp.options))
 
     return row
 
 
 def _segment_size(view: View) -> Value:
-    tcp = view.packet.tcp
-    if tcp is None:
-        return _option(present=False)(view)
-    if tcp.options.mss is None:
-        return None if tcp.flags & Flag.SYN else BREAK
+    ip, tcp = view.packet.ip, view.packet.tcp
+    if ip is None or ip.protocol != TCP or ip.offset:
+        return BREAK
+    if tcp is None or tcp.options.mss is None:
+        seen = tcp is not None and (tcp.options.size is not None or not tcp.flags & Flag.SYN)
+        return BREAK if seen else None
     return tcp.options.mss
 
 
-_OPTIONS: Final = (
-    "maxseg",
-    "window",
-    "sack-perm",
-    "sack",
-    "timestamp",
-    "fastopen",
-    "md5sig",
-    "mptcp",
-    "eol",
-    "nop",
-)
+_OPTIONS: Final[Mapping[str, Callable[[TcpOptions], bool] | None]] = {
+    "maxseg": lambda options: options.mss is not None,
+    "window": lambda options: options.wscale is not None,
+    "sack-perm": lambda options: options.sack_ok,
+    "sack": lambda options: bool(options.sack),
+    "timestamp": lambda options: options.timestamp is not None,
+    **dict.fromkeys(("fastopen", "md5sig", "mptcp", "eol", "nop")),
+}
 
 #: field -> what goes with the packet
 META: Final[Mapping[str, Read]] = {
@@ -238,6 +276,10 @@ META: Final[Mapping[str, Read]] = {
     "meta iifname": lambda view: view.probe.device_in,
     "meta oif": lambda view: view.probe.device_out,
     "meta oifname": lambda view: view.probe.device_out,
+    "meta iifgroup": _group(incoming=True),
+    "meta oifgroup": _group(incoming=False),
+    "meta iifkind": _kind(incoming=True),
+    "meta oifkind": _kind(incoming=False),
     "meta pkttype": _packet_type,
     "meta skuid": _socket,
     "meta skgid": _socket,
@@ -264,6 +306,7 @@ META: Final[Mapping[str, Read]] = {
     "rt ip nexthop": _next_hop(4),
     "rt ip6 nexthop": _next_hop(6),
     "rt ipsec": lambda _: 0,
+    "rt mtu": _fitting,
     "tcp option maxseg size": _segment_size,
-    **{f"tcp option {name}": _option(present=True) for name in _OPTIONS},
+    **{f"tcp option {name}": _option(has) for name, has in _OPTIONS.items()},
 }

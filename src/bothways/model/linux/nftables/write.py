@@ -31,7 +31,6 @@ _IDLE: Final = frozenset(
     {
         "meta nftrace", "meta priority", "meta secmark", "meta rtclassid", "ct label", "ct event",
         "ct secmark", "ip checksum", "tcp checksum", "udp checksum", "icmp checksum", "tcp window",
-        "tcp option maxseg size",
         "ip ecn", "ip6 ecn", "ip6 flowlabel", "vlan pcp", "meta cgroup", "meta broute",
     }
 )  # fmt: skip
@@ -51,13 +50,11 @@ def write(name: str, value: int, view: View) -> Effect | Break:
     row = _HEADERS.get(name)
     if row is None:
         return Effect(doubt=f"what `{name} set` writes is not modelled")
-    if PAYLOAD[name](view) is BREAK:
+    reads = PAYLOAD.get(name)
+    if (view.packet.tcp is None) if reads is None else (reads(view) is BREAK):
         return BREAK
     before = view.packet
     view.buffer.packet = row(before, value)
-    if name.endswith("daddr") and before.ip is not None and view.buffer.next_hop == before.ip.dst:
-        # A route without a gateway: the neighbour is who the header names when it leaves.
-        view.buffer.next_hop = _address(name, value)
     if view.buffer.packet == before:
         return Effect()
     if name in _UNSUMMED and not view.buffer.mine:
@@ -165,7 +162,16 @@ def _arp(change: Callable[[Arp, int], Arp]) -> Row:
     )
 
 
+def _segment_size(packet: Packet, value: int) -> Packet:
+    """It is only ever lowered (``nft_exthdr_tcp_set_eval``), and not added."""
+    tcp = packet.tcp
+    if tcp is None or tcp.options.mss is None or tcp.options.mss <= value & _PORT:
+        return packet
+    return replace(packet, tcp=replace(tcp, options=replace(tcp.options, mss=value & _PORT)))
+
+
 _HEADERS: Final[Mapping[str, Row]] = {
+    "tcp option maxseg size": _segment_size,
     **{name: _end(name) for name in ("ip saddr", "ip daddr", "ip6 saddr", "ip6 daddr")},
     **{f"{name} sport": _port(source=True) for name in ("tcp", "udp", "th")},
     **{f"{name} dport": _port(source=False) for name in ("tcp", "udp", "th")},
