@@ -272,6 +272,8 @@ class Visit:
             buffer.packet, self.now_ns, zone=buffer.zone, hook=self.hook, notrack=buffer.untracked
         )
         buffer.tracking = found
+        if netfilter.conntrack.events is not None:
+            netfilter.conntrack.events.tracked(found)
         did = {CtState.INVALID: Did.INVALID, CtState.UNTRACKED: Did.UNTRACKED}.get(found.state, Did.TRACKED)
         did = Did.DROPPED if found.dropped else did
         reason = found.why if did is not Did.TRACKED else f"{found.state}: {found.why}"

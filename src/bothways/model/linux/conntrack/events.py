@@ -12,7 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from bothways.facts.conntrack import Entry
-from bothways.model.linux.conntrack.entry import TrackedConnection, as_entry
+from bothways.model.linux.conntrack.entry import TrackedConnection, Tracking, as_entry
+from bothways.model.linux.conntrack.tcp import CELLS, Ignore
+from bothways.model.linux.conntrack.tcp_judge import Ruling
 
 __all__ = ["ConntrackEvents"]
 
@@ -32,14 +34,27 @@ class ConntrackEvents:
     ) -> None:
         self._tell = tell
         self._told = {connection: _face(connection) for connection in standing}
+        self._again: set[TrackedConnection] = set()
+
+    def tracked(self, tracking: Tracking) -> None:
+        """
+        Note a SYN/ACK that answers a SYN which was ignored before.
+
+        The kernel then takes the entry as if it had just left SYN_SENT, and tells the same state once more.
+        """
+        judged, connection = tracking.judgement, tracking.connection
+        taken = judged is not None and judged.ruling is Ruling.VALID and isinstance(CELLS[judged.row], Ignore)
+        if taken and connection is not None:
+            self._again.add(connection)
 
     def confirmed(self, connection: TrackedConnection | None, now_ns: int) -> None:
         """Tell what changed, as a packet of a connection leaves the hooks."""
         if connection is None or "DYING" in connection.status or "CONFIRMED" not in connection.status:
             return
         face, before = _face(connection), self._told.get(connection)
-        if face == before:
+        if face == before and connection not in self._again:
             return
+        self._again.discard(connection)
         self._told[connection] = face
         fresh = before is None and not connection.evidence
         self._tell("NEW" if fresh else "UPDATE", as_entry(connection, now_ns), now_ns)
