@@ -21,8 +21,8 @@ from bothways.lab.site import Member, Place, Question, Site
 
 __all__ = ["EvidenceError", "record_connection"]
 
-#: What is captured of a question: its protocol's packets, and whatever finds the way.
-_FILTER: Final = "arp or icmp or icmp6 or {protocol} port {port} or udp port 4789 or udp port 6081"
+#: What is captured of a question: its protocol, for NAT may give it another port, and whatever finds the way.
+_FILTER: Final = "arp or icmp or icmp6 or {protocol} or udp port 4789 or udp port 6081"
 #: NETLINK_NETFILTER
 _NETFILTER: Final = "12"
 _EVENTS: Final = ("conntrack", "-E", "-o", "timestamp,extended,id")
@@ -61,7 +61,7 @@ def record_connection(
         Tap(each.place.host, each.place.netns, each.device, naming.space(each.place))
         for each in (taps or site.taps)
     ]
-    expression = _FILTER.format(protocol=question.protocol, port=question.destination_port)
+    expression = _FILTER.format(protocol=question.protocol)
     with ExitStack() as stack:
         captures = stack.enter_context(Captures(folder, points, expression))
         for place in tracked:

@@ -50,6 +50,9 @@ def settings(site: Site, naming: Naming, *, without_routers: bool = False) -> It
         lines += [f"neigh replace {neighbour}" for neighbour in space.neighbours]
         if lines:
             yield Act("namespaces' settings", ("ip", "-batch", "-"), name, given="\n".join(lines) + "\n")
+        if space.fdb:
+            rows = "".join(f"fdb append {row}\n" for row in space.fdb)
+            yield Act("namespaces' settings", ("bridge", "-batch", "-"), name, given=rows)
         if space.sysctls:
             words = tuple(f"{key}={value}" for key, value in space.sysctls.items())
             yield Act("namespaces' settings", ("sysctl", "-qw", *words), name)

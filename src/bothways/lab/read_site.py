@@ -104,6 +104,7 @@ def _space(place: Place, table: Mapping[str, Any], way: Way) -> Space:
         routes=tuple(table.get("routes", ())),
         rules=tuple(table.get("rules", ())),
         neighbours=tuple(table.get("neighbours", ())),
+        fdb=tuple(table.get("fdb", ())),
         sysctls={key: str(value) for key, value in table.get("sysctls", {}).items()},
         iptables=_text("iptables", table.get("iptables"), (*way, "iptables")),
         ip6tables=_text("iptables", table.get("ip6tables"), (*way, "ip6tables")),

@@ -15,7 +15,14 @@ from bothways.facts.question import Question as Asked
 from bothways.facts.snapshot import Host, Netns, Snapshot
 from bothways.lab.rebuild_devices import built_devices, wires_of
 from bothways.lab.rebuild_switch import bridges_of
-from bothways.lab.rebuild_texts import filters_of, neighbour_words, route_words, rule_words, sysctls_of
+from bothways.lab.rebuild_texts import (
+    fdb_words,
+    filters_of,
+    neighbour_words,
+    route_words,
+    rule_words,
+    sysctls_of,
+)
 from bothways.lab.site import Bridge, Member, Place, Question, Service, Site, Space
 
 __all__ = ["RECORDED", "Rebuilt", "rebuild"]
@@ -86,6 +93,7 @@ def _space(host: Host, netns: Netns, text_of: Callable[[str], str | None], missi
         routes=tuple(route_words(netns, missing)),
         rules=tuple(rule_words(netns, missing)),
         neighbours=tuple(neighbour_words(netns)),
+        fdb=tuple(fdb_words(netns)),
         sysctls=sysctls_of(netns),
         iptables=filters.iptables,
         ip6tables=filters.ip6tables,

@@ -9,7 +9,7 @@ from typing import Final
 from bothways.facts.route import Route
 from bothways.facts.snapshot import Netns
 
-__all__ = ["Filters", "filters_of", "neighbour_words", "route_words", "rule_words", "sysctls_of"]
+__all__ = ["Filters", "fdb_words", "filters_of", "neighbour_words", "route_words", "rule_words", "sysctls_of"]
 
 #: Rules that every namespace has by itself.
 _OWN_RULES: Final = frozenset({0, 32766, 32767})
@@ -107,6 +107,15 @@ def neighbour_words(netns: Netns) -> Iterator[str]:
     for row in netns.neighbours or ():
         if row.pinned and row.mac is not None and "NOARP" not in row.states:
             yield f"{row.address} lladdr {row.mac} dev {row.device} nud permanent"
+
+
+def fdb_words(netns: Netns) -> Iterator[str]:
+    """What ``bridge fdb append`` is told: where VXLAN devices were told to send to. They learn the rest."""
+    tunnels = {device.name for device in netns.devices or () if device.kind == "vxlan"}
+    for row in netns.fdb or ():
+        # the row without a MAC is the device's own `remote`
+        if row.device in tunnels and row.dst is not None and row.state == "permanent" and row.mac:
+            yield f"{row.mac} dev {row.device} dst {row.dst}" + ("" if row.vni is None else f" vni {row.vni}")
 
 
 def sysctls_of(netns: Netns) -> dict[str, str]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from bothways.lab.mesh import spread
 from bothways.lab.read_site import SiteError, read_site
 from bothways.lab.renumber import renumber
 from bothways.lab.schema import Flaw, flaws
@@ -75,7 +76,7 @@ def read_scenario(path: Path, seed: int | None = None) -> Scenario:
     if seed is not None:
         said = renumber(said, seed)
     try:
-        site = read_site(said)
+        site = read_site(spread(said))
     except SiteError as error:
         raise ScenarioError(f"{_place(path, error.path)}: {'.'.join(error.path)}: {error}") from None
     pinned = said.get("contested", {}).get("pinned")

@@ -53,6 +53,7 @@ _SPACE: Final = MappingProxyType(
         "routes": list,
         "rules": list,
         "neighbours": list,
+        "fdb": list,
         "sysctls": dict,
         "iptables": _TEXT,
         "ip6tables": _TEXT,
@@ -84,6 +85,14 @@ _HOST: Final = Table(
     {**_SPACE, "netns": Each(Table(_SPACE)), "bridges": Each(_BRIDGE), "clock": (int, float)}
 )
 
+_MESH_MEMBER: Final = Table(
+    {"underlay": str, "via": str, "overlay": str, "mac": str, "subnet": str},
+    ("underlay", "via", "overlay", "mac", "subnet"),
+)
+_MESH: Final = Table(
+    {"vni": int, "port": int, "device": str, "members": Each(_MESH_MEMBER)}, ("vni", "members")
+)
+
 #: The whole file.
 SCENARIO: Final = Table(
     {
@@ -93,6 +102,7 @@ SCENARIO: Final = Table(
         "remove": list,
         "ipv6": bool,
         "hosts": Each(_HOST),
+        "mesh": Each(_MESH),
         "wires": Each(Table({"members": list, "mtu": int, "loss": int}, ("members",))),
         "question": Table(
             {

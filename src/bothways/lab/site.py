@@ -117,7 +117,8 @@ class Space:
     One namespace and what is in it.
 
     :param addresses: device -> addresses with prefix, ``192.0.2.1/24``, and what ``ip addr add`` may be told.
-    :param routes: what ``ip route replace`` is told; *rules* and *neighbours* likewise.
+    :param routes: what ``ip route replace`` is told; *rules* and *neighbours* likewise, and *fdb* what
+        ``bridge fdb append`` is.
     :param iptables: text for ``iptables-restore``; *ip6tables* likewise; *nft* for ``nft -f``.
     :param macs: device -> MAC; *mtus* device -> MTU.
     :param announce: whether its addresses are told to the neighbours with a gratuitous ARP, as Neutron does.
@@ -141,6 +142,7 @@ class Space:
     announce: bool = False
     offload: tuple[str, ...] = ()
     router: Mapping[str, Any] | None = None
+    fdb: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,3 +141,39 @@ def test_a_base_that_cannot_be_laid_below(text: str, said: str, tmp_path: Path) 
     upper.mkdir()
     with pytest.raises(ScenarioError, match=re.escape(said)):
         read_scenario(written(upper, text))
+
+
+MESH = """
+[mesh.vx1]
+vni = 7
+[mesh.vx1.members.a]
+underlay = "192.0.2.1"
+via = "eth0"
+overlay = "10.1.0.0"
+mac = "02:00:00:00:01:00"
+subnet = "10.1.0.0/24"
+[mesh.vx1.members.b]
+underlay = "192.0.2.2"
+via = "eth0"
+overlay = "10.2.0.0"
+mac = "02:00:00:00:02:00"
+subnet = "10.2.0.0/24"
+"""
+
+
+def test_a_mesh_gives_every_host_the_way_to_each_other_one(tmp_path: Path) -> None:
+    space = read_scenario(written(tmp_path, SMALL + MESH)).site.spaces[Place("a")]
+
+    assert [(each.name, each.words) for each in space.devices] == [
+        ("vx1", "type vxlan id 7 local 192.0.2.1 dstport 4789 dev eth0 nolearning")
+    ]
+    assert (space.addresses["vx1"], space.macs) == (("10.1.0.0/32",), {"vx1": "02:00:00:00:01:00"})
+    assert space.routes == ("10.2.0.0/24 via 10.2.0.0 dev vx1 onlink",)
+    assert space.neighbours == ("10.2.0.0 lladdr 02:00:00:00:02:00 dev vx1 nud permanent",)
+    assert space.fdb == ("02:00:00:00:02:00 dev vx1 dst 192.0.2.2",)
+
+
+def test_a_mesh_says_what_its_members_lack(tmp_path: Path) -> None:
+    text = SMALL + MESH.replace('subnet = "10.2.0.0/24"', "")
+    with pytest.raises(ScenarioError, match=r"mesh\.vx1\.members\.b.*subnet"):
+        read_scenario(written(tmp_path, text))
