@@ -8,7 +8,7 @@ from typing import Any, Final
 from bothways.conform.netfilter_case import Sent
 from bothways.conform.netfilter_comparison import decoded
 from bothways.conform.netfilter_conformance import NetfilterConformance, NetfilterDisagreement
-from bothways.conform.words import SCHEMA
+from bothways.conform.schema import SCHEMA
 
 __all__ = ["netfilter_json", "netfilter_text"]
 

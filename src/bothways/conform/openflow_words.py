@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from bothways.conform.openflow_conformance import TraceConformance, TraceDisagreement
 from bothways.conform.openflow_walk import Walked
-from bothways.conform.words import SCHEMA
+from bothways.conform.schema import SCHEMA
 from bothways.model.openflow.match import words
 
 __all__ = ["trace_json", "trace_text"]

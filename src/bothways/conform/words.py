@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from bothways.conform.conformance import Conformance, Disagreement
 from bothways.conform.recording import Result, Segment
+from bothways.conform.schema import SCHEMA
 
-__all__ = ["SCHEMA", "conformance_json", "conformance_text"]
+__all__ = ["conformance_json", "conformance_text"]
 
-SCHEMA: Final = "bothways/conformance/1"
 _COLUMN: Final = 52
 _IPV6: Final = 6
 
