@@ -43,6 +43,7 @@ PACKAGES: Mapping[str, str] = {
     "ovs-ofctl": "openvswitch-switch",
     "ovs-vswitchd": "openvswitch-switch",
     "ping": "iputils-ping",
+    "ssh": "openssh-client",
     "sshd": "openssh-server",
     "tcpdump": "tcpdump",
     "tshark": "tshark",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from bothways.facts.kernel_trace import KernelTrace
@@ -49,6 +50,8 @@ ANSWERED = [
     *RESET,
 ]
 
+_BOOTS = count(1)
+
 
 def headers(
     source: str, destination: str, flags: str, *, seq: int | None = 1000, ack: int = 0, **more: Any
@@ -83,6 +86,7 @@ class Story:
     wall: int = WALL_NS
     lines: list[dict[str, Any]] = field(default_factory=list)
     events: int = 0
+    boot: str = field(default_factory=lambda: f"boot {next(_BOOTS)}")
 
     def start(self, **more: Any) -> Story:
         """Add the first line."""
@@ -94,7 +98,7 @@ class Story:
                 "host": self.host,
                 "kernel": "6.18.44",
                 "machine": "x86_64",
-                "boot_id": "b",
+                "boot_id": self.boot,
                 "tier": self.tier,
                 "tiers": [
                     {"tier": "fentry", "usable": False, "why_not": "EPERM at BPF_PROG_LOAD"},
@@ -107,7 +111,14 @@ class Story:
                         "event": "drop",
                         "attached": True,
                         "why_not": None,
-                    }
+                    },
+                    {
+                        "probe": "neigh:neigh_update",
+                        "tier": None,
+                        "event": "neigh",
+                        "attached": False,
+                        "why_not": "this kernel has none",
+                    },
                 ],
                 "clock": clock,
                 **more,

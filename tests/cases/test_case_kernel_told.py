@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from bothways.bundle import open_bundle
+from bothways.bundle import open_bundle, open_evidence
 from bothways.diagnose import diagnose
 from bothways.facts.diagnosis import Author, Basis, Diagnosis, Status
 from bothways.report.json import diagnosis_json
+from bothways.report.text import render_text
 from kernel_trace_samples import FORWARDED, RESET, Story, headers
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -48,7 +49,7 @@ def with_trace(example: str, tmp_path: Path, story: Story, *, captures: bool = T
     trace = bundle / "hosts" / story.host / "trace"
     trace.mkdir(exist_ok=True)
     (trace / "trace.jsonl").write_text(story.text, encoding="utf-8")
-    return diagnose(open_bundle(bundle))
+    return diagnose(open_bundle(bundle), remedies=False)
 
 
 ROUTER = "qrouter-5a367e1d-9162-4b90-af5a-ff4655c7571f"
@@ -79,7 +80,7 @@ def test_the_author_is_the_kernels_own(example: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("tier", "basis"), [("raw_tracepoint", Basis.PREDICTED), ("fentry", Basis.OBSERVED)])
 def test_links_are_proved_as_far_as_the_tier_sees(tier: str, basis: Basis, tmp_path: Path) -> None:
-    plain = diagnose(open_bundle(EXAMPLES / "dual-l3"))
+    plain = diagnose(open_bundle(EXAMPLES / "dual-l3"), remedies=False)
     verdict = with_trace("dual-l3", tmp_path, kernel_of("host1", ROUTER, OUTSIDE, INSIDE, tier=tier))
 
     def by(diagnosis: Diagnosis) -> list[Basis]:
@@ -147,3 +148,31 @@ def test_a_reset_by_another_namespace_refutes_the_suspicion(tmp_path: Path) -> N
 
     assert verdict.cause is None
     assert (author(verdict).host, author(verdict).netns) == ("host5", "root")
+
+
+def test_a_lone_trace_names_the_author(tmp_path: Path) -> None:
+    """A file that somebody sent, without a bundle around it: its lines name their host."""
+    file = tmp_path / "mail.txt"
+    file.write_text(kernel_of("host1", ROUTER, OUTSIDE, INSIDE).text, encoding="utf-8")
+    verdict = diagnose(open_evidence([file]), remedies=False)
+
+    assert verdict.question is not None
+    assert str(verdict.question) == f"tcp {CLIENT}:{SPORT} > {NAME}:22"
+    found = author(verdict)
+    assert (found.host, found.netns, found.function, found.basis) == (
+        "host1",
+        ROUTER,
+        "tcp_v4_send_reset",
+        "trace",
+    )
+    assert found.frame is not None
+    assert found.frame.span.file == file.as_posix()
+    assert any("sent the RST in tcp_v4_send_reset" in link.claim for link in verdict.chain)
+
+
+def test_an_event_is_quoted_in_words(tmp_path: Path) -> None:
+    verdict = with_trace("dual-l3", tmp_path, kernel_of("host1", ROUTER, OUTSIDE, INSIDE))
+    text = " ".join(render_text(verdict, width=160, colour=False).split())
+
+    assert f"{OUTSIDE} IP {CLIENT}.17350 > {NAME}.22: Flags [.], ack 5001: RST SENT NO_SOCKET" in text
+    assert '{"type"' not in text

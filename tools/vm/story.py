@@ -239,6 +239,17 @@ def found(event: Event, *keys: str) -> dict[str, Any]:
     return {key: event.get(key) for key in keys} if event else {}
 
 
+def tracker(events: list[Event], packet: int | None) -> str | None:
+    """What a tier tells of the tracker's answer: INVALID if any says so, else the last."""
+    said = [
+        (each.get("conntrack") or {}).get("info")
+        for each in events
+        if each["event"] == "conntrack" and each.get("packet_id") == packet
+    ]
+    known = [each for each in said if each]
+    return "INVALID" if "INVALID" in known else known[-1] if known else None
+
+
 def judge(events: list[Event]) -> dict[str, Any]:
     """Say what a tier tells of each story."""
     told: dict[str, Any] = {}
@@ -253,11 +264,7 @@ def judge(events: list[Event]) -> dict[str, Any]:
         "the answer is linked to the ACK": any(each.get("provoked_by") == ack for each in events)
         if ack
         else False,
-        "tracker": found(first(bare, event="conntrack", packet_id=ack), "hook", "conntrack")
-        .get("conntrack", {})
-        .get("info")
-        if first(bare, event="conntrack", packet_id=ack)
-        else None,
+        "tracker": tracker(bare, ack),
         "delivered locally": bool(first(bare, event="local-deliver", packet_id=ack)),
         "forwarded": bool(first(bare, event="forward", packet_id=ack)),
         "translated": any(each.get("before") for each in bare if each.get("packet_id") == ack),
@@ -267,7 +274,9 @@ def judge(events: list[Event]) -> dict[str, Any]:
         events, event="rst-sent", function="nf_send_reset"
     )
     told["nft-reject"] = {"author": found(rejected, *author)}
-    dropped = first(of_port(events, 8888), event="drop")
+    dropped = first(of_port(events, 8888), event="drop") or first(
+        [each for each in events if each.get("packet") is None], event="drop", reason="NETFILTER_DROP"
+    )
     hook = first(of_port(events, 8888), event="hook", verdict="DROP")
     told["nft-drop"] = {
         "drop": found(dropped, *author, "location"),

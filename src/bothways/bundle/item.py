@@ -55,6 +55,7 @@ _NAMES: Final = {
     "xfrm": "IPsec policies",
     "handlers": "packet handlers",
     "hooks": "netfilter's hooks",
+    "kernel-trace": "a kernel trace",
     "ipset": "sets of ipset",
 }
 #: Names of devices are at most 15 letters long (IFNAMSIZ).

@@ -24,13 +24,17 @@ from bothways.bundle.open import open_bundle
 from bothways.bundle.place import read_places
 from bothways.bundle.requote import requote
 from bothways.facts.kernel_stack import KernelStack
+from bothways.facts.kernel_trace import KernelTrace
 from bothways.facts.snapshot import Snapshot
 from bothways.facts.span import Kind, Problem, Span
+from bothways.parse.kernel_event import parse_kernel_trace
 from bothways.parse.kernel_stack import parse_kernel_stacks
+from bothways.parse.kernel_trace import joined, runs_of
 
 __all__ = ["open_evidence"]
 
 _ARCHIVES: Final = (".tar", ".tgz", ".tar.gz", ".tar.bz2", ".txz", ".tar.xz", ".tar.zst", ".zip")
+_TRACE: Final = "kernel-trace"
 #: What lies at the top of a bundle.
 _BUNDLE: Final = ("bundle.toml", "hosts")
 #: Larger files are no pasted text, and a capture of this size would not fit into memory.
@@ -66,8 +70,10 @@ def open_evidence(paths: Sequence[Path], taps: Sequence[str] = (), places: Seque
             f"no evidence was found in {names}",
             "expected captures, what tools such as `ip addr` or `tcpdump` print, or a terminal with prompts",
         )
-    placed, left = place_items(items, said)
-    return _bundle(paths, files, placed, [*problems, *_unplaced(left)])
+    # The lines of a trace name their host themselves.
+    traces = [item for item in items if item.kind == _TRACE]
+    placed, left = place_items([item for item in items if item.kind != _TRACE], said)
+    return _bundle(paths, files, [*placed, *traces], [*problems, *_unplaced(left)])
 
 
 def _is_bundle(path: Path) -> bool:
@@ -154,6 +160,8 @@ def _bundle(
 ) -> Bundle:
     lines = {file: _lines(data) for file, data in files.items() if not is_capture(file, data)}
     problems = [_quoting(problem, lines) for problem in problems]
+    traces = _traces([item for item in items if item.kind == _TRACE], problems)
+    items = [item for item in items if item.kind != _TRACE]
     hosts = read_hosts(items, lines, problems)
     captures = read_loose_captures(items, hosts, lines, problems)
     stacks: list[KernelStack] = []
@@ -171,7 +179,18 @@ def _bundle(
         tuple(stacks),
         _in_order(problems, list(files)),
         tuple(files),
+        traces=traces,
     )
+
+
+def _traces(items: Sequence[Item], problems: list[Problem]) -> tuple[KernelTrace, ...]:
+    """What kernels told, put together where a trace was rotated."""
+    runs: list[KernelTrace] = []
+    for item in items:
+        parsed = parse_kernel_trace(item.text, file=item.file)
+        problems.extend(parsed.problems)
+        runs.extend(runs_of(parsed.rows, file=item.file))
+    return joined(runs)
 
 
 def _quoting(problem: Problem, lines: Mapping[str, tuple[str, ...]]) -> Problem:

@@ -27,6 +27,11 @@ _CAPTURE_NAME: Final = re.compile(r"\.(?:pcap|cap|pcapng|dmp)(?:\d{0,4})(?:\.gz)
 _INET: Final = re.compile(r"(?m)(?:^|\s)inet6?\s")
 _XML: Final = ('<?xml version="1.0" encoding="utf-8"?>\n<conntrack>', "<conntrack>")
 _EVENT: Final = re.compile(r"<flow type=")
+#: The tracer's first line, or the first of those that may stand before it.
+_KERNEL_TRACE: Final = re.compile(
+    r'\s*\{"type": ?"(?:start|ready|event|lost|problem|clock|stop)"'
+    r'.{0,200}?"(?:host|schema|text|seconds|lost)":'
+)
 #: Name of a file -> what it would hold; an empty one shows that there was nothing.
 _EMPTY: Final = {
     "iptables-save": "iptables",
@@ -57,6 +62,9 @@ def read_items(file: str, data: bytes) -> Iterator[Item]:
         yield Item(file, "pcap", Place(), data=data)
         return
     text = data.decode(errors="replace").removeprefix("\ufeff")
+    if _KERNEL_TRACE.match(text) is not None:
+        yield Item(file, "kernel-trace", Place(), text)
+        return
     kind = json_kind(text)
     if kind is not None:
         yield Item(file, kind, Place(), text, json=True)

@@ -39,7 +39,7 @@ def command(hosts: tuple[str, ...], netns: tuple[str, ...], device: tuple[str, .
     veth_xmit, tun_net_xmit, internal_dev_xmit of Open vSwitch. The kernel shows it nowhere, so a BPF program
     reads it; where none can run the rest is told all the same. It changes nothing and needs root.
 
-    Exit 4 where a host could not be asked.
+    Exit 4 where a host could not be asked, or may not be looked at.
     """
     asked = hosts or (_LOCAL,)
     with ThreadPoolExecutor(max_workers=len(asked)) as pool:
@@ -55,9 +55,12 @@ def command(hosts: tuple[str, ...], netns: tuple[str, ...], device: tuple[str, .
             say(devices_text(chosen, "" if host == _LOCAL else host))
     if len(failed) == 1 == len(asked):
         raise failed[0]
+    if any(_shut_out(rows) for rows, _ in answers):
+        failed.append(CommandError("not every namespace could be entered", "run it as root"))
     for error in failed:
         tell(f"bothways: {error.message}")
-        tell(f"  hint: {error.hint}" if error.hint else "")
+        if error.hint:
+            tell(f"  hint: {error.hint}")
     return ExitCode.COULD_NOT_RUN if failed else ExitCode.DONE
 
 
@@ -78,7 +81,15 @@ def _ask(host: str) -> tuple[list[Row], CommandError | None]:
     told = [row for row in rows if row.get("type") in {"host", "namespace"}]
     if ending.status == 0:
         return list(told), None
-    return list(told), CommandError(ending.text or "the probe could not run", ending.hint)
+    named = "" if host == _LOCAL else f"{host}: "
+    return list(told), CommandError(f"{named}{ending.text or 'the probe could not run'}", ending.hint)
+
+
+def _shut_out(rows: Sequence[Row]) -> bool:
+    """Whether most of a host was not to be seen: all namespaces but that of the probe itself."""
+    inner = [row for row in rows if row.get("type") == "namespace"]
+    entered = [row for row in inner if not row.get("why_not")]
+    return len(inner) > 1 >= len(entered)
 
 
 def _chosen(rows: Sequence[Row], netns: Sequence[str], device: Sequence[str]) -> Iterator[Row]:

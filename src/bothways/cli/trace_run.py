@@ -21,6 +21,7 @@ from bothways.cli.trace_wanted import (
     refuse_contradictions,
     start_probes,
 )
+from bothways.correlate.kernel_account import same_kernel
 from bothways.facts.kernel_event import KernelEvent
 from bothways.facts.kernel_trace import KernelTrace, TraceLine, TraceLost, TraceNote, TraceReady, TraceStart
 from bothways.parse.kernel_trace import runs_of
@@ -34,7 +35,7 @@ from bothways.trace.sink import BundleSink
 __all__ = ["run_trace"]
 
 #: Events that the account is made of; of a longer trace it tells the end.
-MOST_EVENTS: Final = 300_000
+MOST_EVENTS: Final = 60_000
 #: What is still on its way when the user's command has ended.
 _AFTER_S: Final = 0.4
 
@@ -98,7 +99,9 @@ class _Run:
     def __init__(self, wanted: Wanted, plan: FilterPlan, probes: Sequence[tuple[str, Probe]]) -> None:
         self._wanted = wanted
         self._probes = probes
-        self._session = Session([probe for _, probe in probes], plan)
+        # Lines that only go into files and to programs need not be understood.
+        self._accounts = not wanted.as_json or wanted.pcapng is not None
+        self._session = Session([probe for _, probe in probes], plan, unread=not self._accounts)
         self._sheet = LiveSheet(width=width() if colour() else 0, colour=colour())
         self._kept = _Kept()
         title = f"kernel trace of {wanted.filter}" if wanted.filter else "kernel trace"
@@ -111,6 +114,8 @@ class _Run:
         self._lost: dict[int, int] = {}
         self._attached = ""
         self._notes: list[TraceNote] = []
+        self._starts: list[TraceStart] = []
+        self._doubled: set[int] = set()
 
     def through(self) -> int:
         """Go on until it is over; return the exit code."""
@@ -153,33 +158,44 @@ class _Run:
     def _take(self, batch: Sequence[Said]) -> None:
         most = self._wanted.count
         events: list[Said] = []
+        printed: list[str] = []
         for said in batch:
-            if isinstance(said.line, KernelEvent):
+            if isinstance(said.line, KernelEvent) and said.run in self._doubled:
+                self._keep(said)
+                printed.append(said.text + "\n")
+                continue
+            if said.line is None or isinstance(said.line, KernelEvent):
                 if most is not None and self._told >= most:
                     continue
                 self._told += 1
                 events.append(said)
             else:
                 self._note(said)
-            self._kept.keep(said.line)
-            if self._sink is not None:
-                self._sink.write(said)
-            if self._wanted.as_json:
-                say_data(said.text + "\n")
+            if said.line is not None and self._accounts:
+                self._kept.keep(said.line)
+            self._keep(said)
+            printed.append(said.text + "\n")
         if self._sink is not None:
             self._sink.flush()
-        if events and not self._wanted.as_json:
-            rows = (
-                (each.run, each.line, each.moment_ns) for each in events if isinstance(each.line, KernelEvent)
-            )
+        if self._wanted.as_json and printed:
+            say_data("".join(printed))
+        elif events:
+            rows = [(e.run, e.line, e.moment_ns) for e in events if isinstance(e.line, KernelEvent)]
             say("".join(f"{line}\n" for line in self._sheet.lines(rows)))
         if most is not None and self._told >= most:
             self._session.stop()
+
+    def _keep(self, said: Said) -> None:
+        if self._sink is not None:
+            self._sink.write(said)
 
     def _note(self, said: Said) -> None:
         """Tell people what is no event."""
         match said.line:
             case TraceStart(host=host, tier=tier, probes=probes):
+                if any(same_kernel(said.line, other) for other in self._starts):
+                    self._doubled.add(said.run)
+                self._starts.append(said.line)
                 attached = sum(1 for each in probes if each.attached)
                 self._attached = f"{host} by {tier}, {attached} of {counted(len(probes), 'probe')}"
             case TraceReady(seconds=seconds):
@@ -234,7 +250,8 @@ class _Run:
             self._notes = [note for note in self._notes if note.text != ending.text]
             self._tell_notes()
             where = "" if host == LOCAL or ending.text.startswith(host) else f"{host}: "
-            raise CommandError(f"{where}{ending.text or 'the probe ended'}", ending.hint)
+            code = ExitCode.WRONG_USAGE if ending.status == ExitCode.WRONG_USAGE else ExitCode.COULD_NOT_RUN
+            raise CommandError(f"{where}{ending.text or 'the probe ended'}", ending.hint, code)
         for problem in self._session.problems[:5]:
             tell(f"problem: {problem_line(problem)}")
         if not self._wanted.as_json:

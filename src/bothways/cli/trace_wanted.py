@@ -12,7 +12,6 @@ from bothways.cli.ending import CommandError, ExitCode
 from bothways.parse.filter import parse_filter
 from bothways.trace.filter_plan import FilterError, FilterPlan, plan_filter
 from bothways.trace.local import start_local
-from bothways.trace.netns import NetnsError, inode_of
 from bothways.trace.profile import Profile, ProfileError, read_profile
 from bothways.trace.session import Probe
 
@@ -95,6 +94,8 @@ def probe_arguments(wanted: Wanted, profile: Profile, plan: FilterPlan) -> list[
         argv += ["--filter", json.dumps(plan.as_json())]
     if profile.events:
         argv += ["--profile-events", ",".join(profile.events)]
+    for name in wanted.netns:
+        argv += ["--netns", name]
     for glob in wanted.device:
         argv += ["--device", glob]
     if wanted.ring_size is not None:
@@ -117,30 +118,21 @@ def start_probes(wanted: Wanted, arguments: Sequence[str]) -> list[tuple[str, Pr
     try:
         for host in dict.fromkeys(wanted.hosts or (LOCAL,)):
             if host == LOCAL:
-                probes.append((host, start_local([*arguments, *_local_netns(wanted)])))
+                probes.append((host, start_local(arguments)))
                 continue
-            there = [word for name in wanted.netns for word in ("--netns", name)]
             from bothways.trace.carry import pack  # noqa: PLC0415 (only where wanted)
             from bothways.trace.remote import Refused, connect  # noqa: PLC0415 (only where wanted)
 
             packed = packed or pack()
             options = () if wanted.ssh_config is None else ("-F", str(wanted.ssh_config))
             try:
-                probes.append((host, connect(host, packed, ["trace", *arguments, *there], options=options)))
+                probes.append((host, connect(host, packed, ["trace", *arguments], options=options)))
             except Refused as error:
                 raise CommandError(str(error), error.hint) from None
     except BaseException:
         end_probes(probes)
         raise
     return probes
-
-
-def _local_netns(wanted: Wanted) -> list[str]:
-    """Namespaces of this machine by inode; those of another host are looked up there."""
-    try:
-        return [word for name in wanted.netns for word in ("--netns", f"inode:{inode_of(name)}")]
-    except NetnsError as error:
-        raise CommandError(str(error), error.hint, ExitCode.WRONG_USAGE) from None
 
 
 def end_probes(probes: Sequence[tuple[str, Probe]]) -> None:

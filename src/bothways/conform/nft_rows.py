@@ -308,7 +308,8 @@ ACTIONS: Final[Mapping[str, Row]] = {
         lambda d: d.chance.choice(
             (
                 f"{d.ip} saddr set {d.host()}",
-                f"th dport set {d.port()}",
+                # Not `th dport set`: behind a condition on TCP nft lists it as `tcp dport set`.
+                f"udp dport set {d.port()}",
                 f"{d.ip} dscp set af11",
                 f"{d.ip} {'ttl' if d.ip == 'ip' else 'hoplimit'} set 7",
             )

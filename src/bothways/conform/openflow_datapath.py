@@ -204,7 +204,12 @@ def _check_length(doing: _Doing, inside: str) -> None:
     _clone(doing, branches["gt" if doing.size > size else "le"])
 
 
-_NAT: Final = re.compile(r"nat\((src|dst)=([^-,)]+)")
+#: ``src=10.0.0.1-10.0.0.9:1-5``, ``dst=[fd00::1]:80``, ``src=fd00::1-fd00::9``: an address, and ports behind
+#: it or behind the last one.
+_NAT: Final = re.compile(
+    r"nat\((src|dst)="
+    r"(?:(\[[^]]+\]|[\d.]+)(?:-(?:\[[^]]+\]|[\d.]+))?(?::(\d+)(?:-\d+)?)?(?=[,)])|([^-,)]+))"
+)
 
 
 def _ct(doing: _Doing, inside: str) -> None:
@@ -214,9 +219,9 @@ def _ct(doing: _Doing, inside: str) -> None:
     What comes back from a recirculation is a translation of its own.
     """
     found = _NAT.search(inside)
-    if found is None or found[2].startswith("["):
+    if found is None:
         return
-    address, _, port = found[2].partition(":") if found[2].count(":") < 2 else (found[2], "", "")  # noqa: PLR2004 - IPv6
+    address, port = (found[2] or found[4]).strip("[]"), found[3]
     name = f"nw_{found[1]}" if "." in address else f"ipv6_{found[1]}"
     doing.fields[name] = int(ip_address(address))
     if port:

@@ -7,7 +7,7 @@ From the traces of one or several kernels to one account: packets, deeds, partin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from bothways.correlate.kernel_clock import HostTimes, host_times, left_before
@@ -19,16 +19,17 @@ from bothways.correlate.kernel_parting import partings_of
 from bothways.correlate.kernel_provoked import provocations
 from bothways.facts.kernel_account import KernelAccount, TimedEvent, TracedPacket
 from bothways.facts.kernel_event import KernelEvent
-from bothways.facts.kernel_trace import KernelTrace
+from bothways.facts.kernel_trace import KernelTrace, TraceStart
 
-__all__ = ["account", "latencies"]
+__all__ = ["account", "latencies", "same_kernel"]
 
 _NONE: Final = (0, 0)
 
 
 def account(traces: Iterable[KernelTrace]) -> KernelAccount:
     """Put the events of all traces together."""
-    runs = tuple(traces)
+    given = tuple(traces)
+    runs = tuple(_distinct(given))
     book = group_events(runs)
     groups = book.groups
     times = host_times(runs, groups)
@@ -42,11 +43,45 @@ def account(traces: Iterable[KernelTrace]) -> KernelAccount:
         packets,
         deeds,
         partings_of(packets, deeds),
-        runs,
+        given,
         times.reference,
         times.clocks,
         times.problems,
     )
+
+
+def _distinct(traces: Sequence[KernelTrace]) -> Iterator[KernelTrace]:
+    """
+    The traces without what a kernel told twice.
+
+    Two names of one host, or namespaces that stand for hosts in a lab, are one kernel: it told the same to
+    both.
+    """
+    kept: list[KernelTrace] = []
+    for trace in traces:
+        if not any(same_kernel(trace.start, other.start) and _together(trace, other) for other in kept):
+            kept.append(trace)
+            yield trace
+
+
+def same_kernel(one: TraceStart | None, other: TraceStart | None) -> bool:
+    """True if two hosts by name are one running kernel."""
+    if one is None or other is None or one.host == other.host:
+        return False
+    return one.boot_id is not None and one.boot_id == other.boot_id
+
+
+def _together(one: KernelTrace, other: KernelTrace) -> bool:
+    """True if both ran at one time, by the clock of their kernel."""
+    spans = [_span(one), _span(other)]
+    return max(first for first, _ in spans) <= min(last for _, last in spans)
+
+
+def _span(trace: KernelTrace) -> tuple[int, int]:
+    ends = (trace.start, trace.stop)
+    clocks = [end.clock for end in ends if end is not None and end.clock is not None]
+    times = [*(clock.monotonic_ns for clock in clocks), *(event.time_ns for event in trace.events)]
+    return min(times, default=0), max(times, default=0)
 
 
 def _events(group: Grouped, times: HostTimes) -> tuple[TimedEvent, ...]:

@@ -99,12 +99,16 @@ def deeds_of(packets: Sequence[TracedPacket]) -> tuple[Deed, ...]:
 def _told(packets: Sequence[TracedPacket]) -> Iterator[Deed]:
     """What probes told of as RST sent, or ICMP error sent."""
     said: dict[tuple[DeedKind, int | None, int | None], Deed] = {}
+    answers: dict[int, list[TracedPacket]] = {}
+    for packet in packets:
+        if packet.provoked_by is not None:
+            answers.setdefault(packet.provoked_by.number, []).append(packet)
     for packet in packets:
         for timed in packet.events:
             kind = _TOLD.get(timed.event.happening)
             if kind is None:
                 continue
-            deed = _announced(kind, timed.event, packet, packets)
+            deed = _announced(kind, timed.event, packet, answers.get(packet.number, ()))
             provoker = None if deed.provoked_by is None else deed.provoked_by.number
             if deed.packet is None and provoker is None:
                 yield deed
@@ -117,7 +121,7 @@ def _told(packets: Sequence[TracedPacket]) -> Iterator[Deed]:
 
 
 def _announced(
-    kind: DeedKind, event: KernelEvent, packet: TracedPacket, packets: Sequence[TracedPacket]
+    kind: DeedKind, event: KernelEvent, packet: TracedPacket, answers: Sequence[TracedPacket]
 ) -> Deed:
     function, by_stack = _function(kind, event)
     headers = None if event.packet is None else event.packet.carried.packet
@@ -125,7 +129,7 @@ def _announced(
         return Deed(kind, event, packet.number, function, by_stack, packet.provoked_by)
     if headers is None and event.packet_id is None:
         return Deed(kind, event, None, function, by_stack)
-    answer = _answer(kind, event, packet.number, packets)
+    answer = _answer(kind, event, answers)
     known = Known.KERNEL if answer is None or answer.provoked_by is None else answer.provoked_by.known
     number = None if answer is None else answer.number
     if function is None and answer is not None:
@@ -133,16 +137,13 @@ def _announced(
     return Deed(kind, event, number, function, by_stack, Provocation(packet.number, known))
 
 
-def _answer(
-    kind: DeedKind, event: KernelEvent, number: int, packets: Sequence[TracedPacket]
-) -> TracedPacket | None:
+def _answer(kind: DeedKind, event: KernelEvent, answers: Sequence[TracedPacket]) -> TracedPacket | None:
     """The RST or ICMP error that followed the event which told of it."""
-    for packet in packets:
+    for packet in answers:
         first, headers = packet.first, packet.headers
-        if packet.provoked_by is None or packet.provoked_by.number != number or headers is None:
-            continue
         later = first.time_ns - event.time_ns
-        if first.host == event.host and -_AT_ONCE_NS <= later <= _AT_ONCE_NS and _is(kind, headers.packet):
+        at_once = first.host == event.host and -_AT_ONCE_NS <= later <= _AT_ONCE_NS
+        if at_once and headers is not None and _is(kind, headers.packet):
             return packet
     return None
 

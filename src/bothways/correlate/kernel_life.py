@@ -23,7 +23,7 @@ _QUIET_NS: Final = 1_000_000_000
 _FREED: Final = frozenset({Happening.DROP, Happening.CONSUME})
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Life:
     """
     One life.
@@ -88,10 +88,14 @@ class LifeBook:
         life.clone_of = event.clone_of if life.clone_of is None else life.clone_of
         return life
 
-    def forget(self, moment_ns: int) -> None:
-        """Forget lives that were last seen before a moment of their host's clock."""
-        self._numbered = {k: v for k, v in self._numbered.items() if v.last.time_ns >= moment_ns}
-        self._nameless = {k: v for k, v in self._nameless.items() if v.last.time_ns >= moment_ns}
+    def drop(self, life: Life) -> None:
+        """Forget a life: an event with its number begins another one."""
+        if life.id is not None:
+            self._numbered.pop((life.run, life.id), None)
+        else:
+            buffer = life.first.skb or _socket(life.first)
+            if self._nameless.get((life.run, buffer)) is life:
+                del self._nameless[life.run, buffer]
 
 
 def _socket(event: KernelEvent) -> str:

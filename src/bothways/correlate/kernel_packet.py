@@ -26,6 +26,7 @@ _STRONG_NS: Final = 10_000_000_000
 _WEAK_NS: Final = 500_000_000
 #: Times of two hosts whose clocks nobody compared differ by as much without anything being amiss.
 _SKEW_NS: Final = 5_000_000_000
+_LONGEST_NS: Final = _STRONG_NS + _SKEW_NS
 #: Events that say where a packet was; the others may come again at one place.
 _PASSING: Final = frozenset(
     {
@@ -41,7 +42,7 @@ _PASSING: Final = frozenset(
 _Place = tuple[str, str | None, int | str | None, Happening, int | None]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Grouped:
     """
     One packet, while it is put together.
@@ -115,10 +116,29 @@ class PacketBook:
             self._of_life[id(life)] = group
             if life.id is not None:
                 self._by_id[run, life.id] = group
-            if life.key is not None and group not in (known := self._by_key.setdefault(life.key, [])):
-                known.append(group)
+            if life.key is not None and event.buffer:
+                known = self._by_key.setdefault(life.key, [])
+                if group not in known:
+                    known.append(group)
         group.see(event, moment_ns)
         return group
+
+    def forget(self, before_ns: int) -> None:
+        """Forget what no later event can belong to any more: packets that were last seen before a moment."""
+        for group in self.groups:
+            if group.lives and group.last_ns < before_ns:
+                for life in group.lives:
+                    self._of_life.pop(id(life), None)
+                    if life.id is not None:
+                        self._by_id.pop((life.run, life.id), None)
+                    self._lives.drop(life)
+                group.lives, group.names, group.places = [], set(), set()
+        for key, known in list(self._by_key.items()):
+            left = [group for group in known if group.lives]
+            if left:
+                self._by_key[key] = left
+            else:
+                del self._by_key[key]
 
     def number_of(self, run: int, packet_id: int) -> int | None:
         """The packet that a life is of, by the kernel part's number."""
@@ -132,9 +152,14 @@ class PacketBook:
         return self._by_id.get((life.run, life.clone_of))
 
     def _fitting(self, life: Life, moment_ns: int) -> Grouped | None:
-        if life.key is None:
+        if life.key is None or not life.first.buffer:
             return None
-        known = self._by_key.get(life.key, ())
+        known = self._by_key.get(life.key)
+        if not known:
+            return None
+        if moment_ns - known[0].last_ns > _LONGEST_NS:
+            # What is too old for every window need not be looked at again.
+            known[:] = [group for group in known if moment_ns - group.last_ns <= _LONGEST_NS]
         fitting = [group for group in known if self._fits(group, life, moment_ns)]
         if not fitting:
             return None
@@ -164,9 +189,17 @@ class PacketBook:
         )
 
 
+def _ahead(trace: KernelTrace) -> int:
+    """How far a host's clock is ahead of the one that measured it, as well as that is known."""
+    clock = trace.clocks[-1] if trace.clocks else None
+    if clock is None or clock.low_ns is None or clock.high_ns is None:
+        return 0
+    return (clock.low_ns + clock.high_ns) // 2
+
+
 def group_events(traces: Sequence[KernelTrace]) -> PacketBook:
     """Put the events of all traces together."""
-    offsets = [wall_offset(trace.start, next(iter(trace.events), None)) for trace in traces]
+    offsets = [wall_offset(trace.start, next(iter(trace.events), None)) - _ahead(trace) for trace in traces]
     timed = [
         (event.time_ns + offsets[run], run, event.number, event)
         for run, trace in enumerate(traces)

@@ -8,8 +8,10 @@ second did not is what a person wants to see: ``ip_forward`` against ``ip_local_
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from bothways.correlate.kernel_deed import written
@@ -49,48 +51,100 @@ class _Visit:
         return next((e for e in reversed(self.events) if e.happening in wanted), None)
 
 
+#: Where and with what a packet came in -> those that left again, and those that were taken; by time of entry.
+_Ways = dict[tuple[object, ...], tuple[list[_Visit], list[_Visit]]]
+
+
 def partings_of(packets: Sequence[TracedPacket], deeds: Sequence[Deed]) -> tuple[Parting, ...]:
     """One parting at most for each packet that ended."""
     found: dict[tuple[int, str, str | None], Parting] = {}
+    ways: _Ways | None = None
     for deed in deeds:
         if deed.aside or deed.foreign or deed.function is None or written(deed):
             continue
         number = deed.packet if deed.kind is DeedKind.DROP else None
         if deed.provoked_by is not None:
             number = deed.provoked_by.number
-        if number is None:
+        key = (number or 0, deed.event.host, deed.event.netns)
+        if number is None or key in found:
             continue
-        parting = _parting(packets, number, deed)
+        ways = _ways(packets) if ways is None else ways
+        parting = _parting(packets[number - 1], deed, ways)
         if parting is not None:
-            found.setdefault((number, deed.event.host, deed.event.netns), parting)
+            found[key] = parting
     return tuple(found.values())
 
 
-def _parting(packets: Sequence[TracedPacket], number: int, deed: Deed) -> Parting | None:
-    host, netns = deed.event.host, deed.event.netns
-    ended = _visit(packets[number - 1], host, netns)
+def _ways(packets: Sequence[TracedPacket]) -> _Ways:
+    found: _Ways = {}
+    for packet in packets:
+        for host, netns in dict.fromkeys((t.event.host, t.event.netns) for t in packet.events):
+            visit = _visit(packet, host, netns)
+            if visit is None:
+                continue
+            left, taken = found.setdefault(_came(visit), ([], []))
+            if visit.left is not None:
+                left.append(visit)
+            elif visit.accepted is not None:
+                taken.append(visit)
+    for left, taken in found.values():
+        left.sort(key=_moment)
+        taken.sort(key=_moment)
+    return found
+
+
+def _came(visit: _Visit) -> tuple[object, ...]:
+    """Host, namespace and device at which a packet came in, its addresses there, and what kind it is of."""
+    entry = visit.entry
+    return entry.host, entry.netns, entry.device, entry.ifindex, visit.ends, _kind(entry)
+
+
+def _moment(visit: _Visit) -> int:
+    return visit.entry.time_ns
+
+
+def _parting(packet: TracedPacket, deed: Deed, ways: _Ways) -> Parting | None:
+    ended = _visit(packet, deed.event.host, deed.event.netns)
     if ended is None:
         return None
-    others = [v for p in packets if p.number != number and (v := _visit(p, host, netns)) is not None]
-    dropped = deed.kind is DeedKind.DROP
-    alike = [v for v in others if _alike(v, ended) and (v.left or (dropped and v.accepted))]
-    if not alike:
+    left, taken = ways.get(_came(ended), ((), ()))
+    went = _nearest(left, ended)
+    if went is None and deed.kind is DeedKind.DROP:
+        went = _nearest(taken, ended)
+    went_to = None if went is None else went.left or went.accepted
+    if went is None or went_to is None:
         return None
-    moment = ended.entry.time_ns
-    # The nearest one before it; where all came later, the first of these.
-    before = [v for v in alike if v.entry.time_ns <= moment]
-    went = max(before, key=lambda v: v.entry.time_ns) if before else min(alike, key=lambda v: v.entry.time_ns)
     ended_at = _end(ended, deed)
-    went_to = went.left or went.accepted
-    if went_to is None:
-        return None
-    functions = _functions(went), _functions(ended, ended_at)
-    diff = compare_stacks(tuple(reversed(functions[0])), tuple(reversed(functions[1])))
-    only_went = tuple(name for row in diff.rows for name in row.first)
-    only_ended = tuple(name for row in diff.rows for name in row.second)
+    only_went, only_ended = _apart(_functions(went), _functions(ended, ended_at))
     translated = _translated(went) and not _translated(ended)
     return Parting(
-        went.number, number, ended.entry, went_to, ended_at, only_went, only_ended, translated=translated
+        went.number,
+        packet.number,
+        ended.entry,
+        went_to,
+        ended_at,
+        only_went,
+        only_ended,
+        translated=translated,
+    )
+
+
+def _nearest(visits: Sequence[_Visit], ended: _Visit) -> _Visit | None:
+    """The last one that came in before a packet; where all came later, the first of these."""
+    others = bisect_right(visits, ended.entry.time_ns, key=_moment)
+    before = next(
+        (v for v in reversed(visits[max(0, others - 2) : others]) if v.number != ended.number), None
+    )
+    return before or next((v for v in visits[others : others + 2] if v.number != ended.number), None)
+
+
+@lru_cache(maxsize=256)
+def _apart(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Functions that only one of two packets met, outermost first. Packets of a flood meet the same ones."""
+    diff = compare_stacks(tuple(reversed(one)), tuple(reversed(other)))
+    return (
+        tuple(name for row in diff.rows for name in row.first),
+        tuple(name for row in diff.rows for name in row.second),
     )
 
 
@@ -103,16 +157,6 @@ def _visit(packet: TracedPacket, host: str, netns: str | None) -> _Visit | None:
     hooked = entry.before if entry.happening is Happening.HOOK else None
     ends = ends_of(hooked or entry.packet)
     return None if ends is None else _Visit(packet.number, inside, entry, ends)
-
-
-def _alike(one: _Visit, other: _Visit) -> bool:
-    """True if both bore the same addresses where they came in, at one device."""
-    if _kind(one.entry) != _kind(other.entry):
-        return False
-    return one.ends == other.ends and (one.entry.device, one.entry.ifindex) == (
-        other.entry.device,
-        other.entry.ifindex,
-    )
 
 
 def _kind(event: KernelEvent) -> tuple[int | None, int | None]:

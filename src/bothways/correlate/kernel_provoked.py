@@ -7,14 +7,15 @@ ACK bears its acknowledgment number (RFC 9293 section 3.10.7), and an ICMP error
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from bothways.correlate.kernel_identity import Ends, Translations, quoted_key
 from bothways.correlate.kernel_packet import Grouped
 from bothways.facts.kernel_account import Known, Provocation
 from bothways.facts.kernel_event import Happening, KernelEvent
-from bothways.facts.packet import ICMP, ICMP6, Flag, Packet
+from bothways.facts.packet import ICMP, ICMP6, Flag, Packet, Tcp
 
 __all__ = ["answers_packet", "is_error", "provocations"]
 
@@ -23,6 +24,8 @@ _AT_ONCE_NS: Final = 200_000_000
 #: ICMP types that report an error: RFC 792 (with redirect), RFC 4443 (below 128).
 _ERRORS: Final = frozenset({3, 4, 5, 11, 12})
 _V6_INFORMATION: Final = 128
+#: Events with the same addresses that are looked at, the latest first.
+_MOST_LOOKED_AT: Final = 64
 _WORD: Final = 0xFFFFFFFF
 _CAME_IN: Final = frozenset(
     {
@@ -47,19 +50,64 @@ def is_error(packet: Packet) -> bool:
 def provocations(groups: Sequence[Grouped], names: Translations) -> list[Provocation | None]:
     """For every packet the one that provoked it, by its number (from 1)."""
     by_id = {
-        (life.run, life.id): number
-        for number, group in enumerate(groups, 1)
-        for life in group.lives
-        if life.id is not None
+        (life.run, life.id): group.number for group in groups for life in group.lives if life.id is not None
     }
     found: list[Provocation | None] = []
-    for number, group in enumerate(groups, 1):
+    arrivals: _Arrivals | None = None
+    for group in groups:
         said = _told(group, by_id)
-        if said is None or said == number:
-            found.append(_by_numbers(number, group, groups, names))
-        else:
+        if said is not None and said != group.number:
             found.append(Provocation(said, Known.KERNEL))
+            continue
+        headers = _answering(group)
+        if headers is None:
+            found.append(None)
+            continue
+        arrivals = _arrivals(groups) if arrivals is None else arrivals
+        found.append(_by_numbers(group, headers, arrivals, names))
     return found
+
+
+#: What an answer could refer to -> the events that bear it, in the order of time: moment, packet, event.
+_Arrivals = dict[tuple[object, ...], list[tuple[int, int, KernelEvent]]]
+
+
+def _arrivals(groups: Sequence[Grouped]) -> _Arrivals:
+    """
+    Every event with headers, by what a RST or an ICMP error would repeat of it.
+
+    :returns: keys are run, namespace, and the number or the addresses.
+    """
+    found: _Arrivals = {}
+    for group in groups:
+        for life in group.lives:
+            for event in life.events:
+                if event.packet is not None:
+                    for key in _repeated(event.packet.carried.packet):
+                        rows = found.setdefault((life.run, event.netns, *key), [])
+                        rows.append((event.time_ns, group.number, event))
+    for rows in found.values():
+        rows.sort(key=lambda row: row[:2])
+    return found
+
+
+def _repeated(packet: Packet) -> Iterator[tuple[object, ...]]:
+    ends = _ends(packet)
+    if ends is not None:
+        yield ends
+    number = None if packet.tcp is None or packet.tcp.flags & Flag.RST else _wanted(packet.tcp)
+    if number is not None:
+        yield (number,)
+
+
+def _wanted(tcp: Tcp) -> tuple[str, int] | None:
+    """The number that a RST in answer to this segment bears, and where."""
+    if tcp.flags & Flag.ACK:
+        return None if tcp.ack is None else ("seq", tcp.ack)
+    if tcp.seq is None:
+        return None
+    octets = (tcp.length or 0) + bool(tcp.flags & Flag.SYN) + bool(tcp.flags & Flag.FIN)
+    return "ack", (tcp.seq + octets) & _WORD
 
 
 def _told(group: Grouped, by_id: dict[tuple[int, int], int]) -> int | None:
@@ -71,36 +119,45 @@ def _told(group: Grouped, by_id: dict[tuple[int, int], int]) -> int | None:
     return None
 
 
-def _by_numbers(
-    number: int, group: Grouped, groups: Sequence[Grouped], names: Translations
-) -> Provocation | None:
-    """The latest packet that came in where this one began, and that it answers by its numbers."""
+def _answering(group: Grouped) -> Packet | None:
+    """The headers of a RST or an ICMP error that began where it was first seen."""
     first = group.lives[0].first
     headers = None if first.packet is None else first.packet.carried.packet
     if headers is None or first.happening in _CAME_IN:
         return None
     reset = headers.tcp is not None and bool(headers.tcp.flags & Flag.RST)
-    if not reset and not is_error(headers):
-        return None
+    return headers if reset or is_error(headers) else None
+
+
+def _by_numbers(
+    group: Grouped, headers: Packet, arrivals: _Arrivals, names: Translations
+) -> Provocation | None:
+    """The latest packet that was where this one began, and that it answers by its numbers."""
+    life = group.lives[0]
     best: tuple[int, int] | None = None
-    for other, candidate in enumerate(groups, 1):
-        if other == number:
-            continue
-        for life in candidate.lives:
-            if life.run != group.lives[0].run:
-                continue
-            for event in life.events:
-                if _answered(event, first, headers, names) and (best is None or event.time_ns > best[0]):
-                    best = event.time_ns, other
+    for key in _referred(headers):
+        rows = arrivals.get((life.run, life.first.netns, *key), [])
+        place = bisect_right(rows, life.first.time_ns, key=lambda row: row[0])
+        for moment, number, event in reversed(rows[max(0, place - _MOST_LOOKED_AT) : place]):
+            if life.first.time_ns - moment > _AT_ONCE_NS or event.packet is None:
+                break
+            if number != group.number and answers_packet(headers, event.packet.carried.packet, names):
+                best = max(best or (moment, number), (moment, number))
+                break
     return None if best is None else Provocation(best[1], Known.NUMBERS)
 
 
-def _answered(event: KernelEvent, answer: KernelEvent, headers: Packet, names: Translations) -> bool:
-    if event.packet is None or event.netns != answer.netns:
-        return False
-    if not 0 <= answer.time_ns - event.time_ns <= _AT_ONCE_NS:
-        return False
-    return answers_packet(headers, event.packet.carried.packet, names)
+def _referred(answer: Packet) -> Iterator[tuple[object, ...]]:
+    """Under which keys stands what an answer may refer to."""
+    if answer.icmp is not None:
+        ends = None if answer.icmp.inner is None else _ends(answer.icmp.inner)
+        if ends is not None:
+            yield ends
+    elif answer.tcp is not None:
+        if answer.tcp.seq is not None:
+            yield (("seq", answer.tcp.seq),)
+        if answer.tcp.ack is not None:
+            yield (("ack", answer.tcp.ack),)
 
 
 def answers_packet(answer: Packet, packet: Packet, names: Translations) -> bool:
@@ -114,12 +171,8 @@ def answers_packet(answer: Packet, packet: Packet, names: Translations) -> bool:
         return False
     if not _two_ends(names, (forth[1], forth[0]), back):
         return False
-    if packet.tcp.flags & Flag.ACK:
-        return answer.tcp.seq is not None and answer.tcp.seq == packet.tcp.ack
-    if packet.tcp.seq is None or answer.tcp.ack is None:
-        return False
-    octets = (packet.tcp.length or 0) + bool(packet.tcp.flags & Flag.SYN) + bool(packet.tcp.flags & Flag.FIN)
-    return answer.tcp.ack == (packet.tcp.seq + octets) & _WORD
+    wanted = _wanted(packet.tcp)
+    return wanted is not None and wanted[1] == (answer.tcp.seq if wanted[0] == "seq" else answer.tcp.ack)
 
 
 def _two_ends(names: Translations, one: Ends, other: Ends) -> bool:

@@ -41,8 +41,9 @@ class Selector:
 
     :param ethertype: of the frame.
     :param protocol: IP protocol number.
-    :param ports: ``(low, high)``; *source_ports* and *destination_ports*.
+    :param source_ports: ``(low, high)``, as *destination_ports*.
     :param touches: addresses of which one has to be the sender's or the receiver's.
+    :param ports: ports of which one has to be the sender's or the receiver's.
     """
 
     ethertype: int | None = None
@@ -52,6 +53,7 @@ class Selector:
     source_ports: tuple[int, int] | None = None
     destination_ports: tuple[int, int] | None = None
     touches: frozenset[IPAddress] = frozenset()
+    ports: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

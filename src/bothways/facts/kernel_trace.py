@@ -44,12 +44,12 @@ class Tier:
 
 @dataclass(frozen=True, slots=True)
 class ProbeState:
-    """One probe: attached, or why not."""
+    """One probe: attached, or why not. Without a tier it could not be attached in any."""
 
     probe: str
-    tier: str | None
     event: str
     attached: bool
+    tier: str | None = None
     why_not: str | None = None
 
 
@@ -105,8 +105,8 @@ class HostClock:
     span: Span
     host: str
     relative_to: str
-    low_ns: int | None
-    high_ns: int | None
+    low_ns: int | None = None
+    high_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

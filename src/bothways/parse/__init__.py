@@ -11,7 +11,8 @@ nft_text          ``nft list ruleset``: what passes round the model
 conntrack         ``conntrack -L``, ``-E``, ``-S``; ``conntrack_xml`` the same with ``-o xml``
 invalid_log       what conntrack called INVALID
 ss, sysctl, nstat sockets, kernel parameters, counters
-kernel_stack      call stacks of the kernel
+kernel_stack      call stacks of the kernel; ``predicted_stack`` those of ``predict --as stack``
+kernel_event      what ``bothways trace`` writes; ``kernel_trace`` puts its lines together
 openflow, ovs, …  Open vSwitch: flows, ports, tables, database
 collection        ``collection.jsonl``
 flow, filter      what a user types: a connection, a capture filter

@@ -54,7 +54,7 @@ _INFO: Final[Mapping[str, Mapping[str, Callable[[str], object]]]] = {
     "vrf": {"table": str},
     "macvlan": {"mode": str},
     "ipvlan": {"mode": str},
-    "bond": {"mode": str},
+    "bond": {"mode": str, "active_slave": str},
     "bridge": {"vlan_filtering": int, "stp_state": int},
 }
 #: Words that ``ip -j`` calls otherwise.

@@ -16,6 +16,7 @@ from typing import Final
 
 from bothways.facts.address import IPAddress, address
 from bothways.facts.bypass import Bypass, BypassKind, Selector
+from bothways.facts.packet import TCP, UDP
 from bothways.facts.parsed import Parsed
 from bothways.facts.span import Span
 from bothways.parse.reading import Reading, is_prompt, lines, quoted
@@ -24,6 +25,7 @@ __all__ = ["parse_ipvs"]
 
 _HEX4: Final = re.compile(r"([0-9A-F]{8}):[0-9A-F]{4}\Z")
 _HEX6: Final = re.compile(r"\[([0-9a-fA-F:]+)\]:[0-9A-F]{4}\Z")
+_SCTP: Final = 132
 _HEADS: Final = ("#", "IP Virtual Server", "Prot LocalAddress", "-> RemoteAddress", "Prot")
 _LISTED: Final = frozenset({"TCP", "UDP", "SCTP", "FWM"})
 
@@ -34,9 +36,23 @@ class _Service:
     span: Span
     touches: set[IPAddress] = field(default_factory=set)
     mark: int | None = None
+    protocol: int | None = None
+    #: None once a port is seen that stands for all, or that is a name.
+    ports: set[int] | None = field(default_factory=set)
+
+    def meet(self, name: str) -> None:
+        """Take the port of a service or of a real server."""
+        port = _port(name)
+        if self.ports is not None and port:
+            self.ports.add(port)
+        else:
+            self.ports = None
 
     def row(self) -> Bypass:
-        only = Selector(touches=frozenset(self.touches)) if self.mark is None else Selector()
+        ports = frozenset(self.ports or ())
+        touches = frozenset(self.touches)
+        only = Selector(protocol=self.protocol, touches=touches, ports=ports)
+        only = only if self.mark is None else Selector()
         does = f"the IPVS service `{self.words}`"
         return Bypass(BypassKind.IPVS, does, self.span, only=only, mark=self.mark)
 
@@ -64,10 +80,30 @@ def parse_ipvs(text: str, *, file: str, read_at: float | None = None) -> Parsed[
         last, service_words, more = found
         service = services.setdefault(last, _Service(service_words, span))
         service.touches.update(more)
+        kind, _, name = last.partition(" ")
+        service.protocol = _PROTOCOLS.get(kind)
+        served = words[words.index("-r") + 1] if "-r" in words[:-1] else words[1] if words[0] == "->" else ""
+        for each in (name, served):
+            if each:
+                service.meet(each)
         if last.startswith("-f"):
             service.mark = _mark(last)
     reading.rows.extend(service.row() for service in services.values())
     return reading.done()
+
+
+#: Of the kinds of services but those by mark.
+_PROTOCOLS: Final[Mapping[str, int]] = {
+    "-t": TCP, "TCP": TCP, "-u": UDP, "UDP": UDP, "--sctp-service": _SCTP, "SCTP": _SCTP,
+}  # fmt: skip
+
+
+def _port(name: str) -> int | None:
+    """The port behind an address, None if it is a name."""
+    text = name.rpartition(":")[2]
+    if _HEX4.match(name) or _HEX6.match(name):
+        return int(text, 16)
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 5 else None  # noqa: PLR2004 - 16 bits
 
 
 _Read = tuple[str, str, tuple[IPAddress, ...]]

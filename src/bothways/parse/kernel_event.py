@@ -134,8 +134,6 @@ _LINES: Final[Mapping[str, tuple[Callable[..., TraceLine], Table]]] = {
         },
     ),
 }  # fmt: skip
-#: Fields of a noun that a line may leave out although the noun needs them.
-_OPEN: Final[Mapping[str, Mapping[str, object]]] = {"clock": {"low_ns": None, "high_ns": None}}
 
 
 @dataclass(slots=True)
@@ -182,7 +180,7 @@ class TraceReader:
         decoded = self._decoding.members(table, members, kind)
         if kind == "start" and decoded.get("schema") not in (None, SCHEMA):
             raise NotModelledError(f"the form {quoted(str(decoded['schema']))} is not `{SCHEMA}`")
-        line: TraceLine = built(noun, {"span": span, **_OPEN.get(kind, {}), **decoded}, kind)
+        line: TraceLine = built(noun, {"span": span, **decoded}, kind)
         return line
 
 

@@ -51,6 +51,10 @@ _FLAGS: Final[Mapping[str, Flag]] = {
     "W": Flag.CWR,
 }  # fmt: skip
 _NO_FLAGS: Final = "none"
+#: Combinations that were met: few of the 256 are ever seen.
+_SEEN_FLAGS: Final[dict[str, Flag]] = {}
+_MOST_FLAGS: Final = 256
+_HAPPENINGS: Final[Mapping[str, Happening]] = {str(each): each for each in Happening}
 _LARGEST: Final = 1 << 64
 _HIGHEST_PORT: Final = 0xFFFF
 
@@ -73,17 +77,19 @@ class Decoding:
         """Decode an object by its table; ``null`` counts as not there."""
         decoded: dict[str, Any] = {}
         for key, value in said.items():
+            if value is None:
+                continue
             row = table.get(key)
             if row is None:
                 self.strange.setdefault(f"{what}.{key}")
-            elif value is not None:
-                name, decode = row
-                try:
-                    decoded[name] = decode(value, self)
-                except NotModelledError:
-                    raise
-                except ValueError as error:
-                    raise ValueError(f"`{key}`: {error}") from error
+                continue
+            name, decode = row
+            try:
+                decoded[name] = decode(value, self)
+            except NotModelledError:
+                raise
+            except ValueError as error:
+                raise ValueError(f"`{key}`: {error}") from error
         return decoded
 
 
@@ -170,10 +176,10 @@ def as_address(value: object, reader: Decoding) -> IPAddress:
 def as_happening(value: object, reader: Decoding) -> Happening:
     """The word of an event."""
     word = as_text(value, reader)
-    try:
-        return Happening(word)
-    except ValueError as error:
-        raise NotModelledError(f"the event {quoted(word)} is not known") from error
+    known = _HAPPENINGS.get(word)
+    if known is None:
+        raise NotModelledError(f"the event {quoted(word)} is not known")
+    return known
 
 
 def as_function(value: object, reader: Decoding) -> str:
@@ -197,6 +203,15 @@ def as_protocol(value: object, reader: Decoding) -> int:
 def as_flags(value: object, reader: Decoding) -> Flag:
     """TCP flags in the letters of tcpdump."""
     word = as_text(value, reader)
+    known = _SEEN_FLAGS.get(word)
+    if known is None:
+        known = _read_flags(word)
+        if len(_SEEN_FLAGS) < _MOST_FLAGS:
+            _SEEN_FLAGS[word] = known
+    return known
+
+
+def _read_flags(word: str) -> Flag:
     total = Flag(0)
     for letter in "" if word == _NO_FLAGS else word:
         if letter not in _FLAGS:

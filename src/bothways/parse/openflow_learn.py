@@ -33,7 +33,8 @@ def learn(_reader: object, name: str, value: Piece) -> tuple[str, Args]:
     Read what stands in ``learn(...)``.
 
     :return: *table*, *priority*, *settings* (name -> text), *specs* (texts as printed) and *rules*, a tuple
-        of ``LearnSpec``.
+        of ``LearnSpec``; where they are given, *limit*, and *field* and *low* of the bit that *result_dst*
+        names.
     :raises ValueError: if a part is not as a switch takes it.
     """
     settings: dict[str, str] = {}
@@ -48,6 +49,11 @@ def learn(_reader: object, name: str, value: Piece) -> tuple[str, Args]:
             rules.append(_rule(piece))
     table, priority = number(settings.get("table", "1")), number(settings.get("priority", "32768"))
     args: Args = {"table": table, "priority": priority, "settings": settings, "specs": tuple(specs)}
+    if "limit" in settings:
+        args["limit"] = number(settings["limit"])
+    if "result_dst" in settings:
+        told = _known(settings["result_dst"])
+        args |= {"field": told.name, "low": told.low}
     return name, {**args, "rules": tuple(rules)}
 
 

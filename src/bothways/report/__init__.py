@@ -13,6 +13,9 @@ side_by_side     recorded captures beside the predicted ones
 conntrack_text   the tracker stepped by hand; ``conntrack_json``: ``bothways/conntrack/1``
 inventory        what is in a bundle; ``show_text``, ``show_json``: ``bothways/show/1``
 prediction_text  every outcome, packet by packet, for a terminal
+kernel_account   who did what in a kernel trace; ``kernel_lines``, ``kernel_live``: events as they come;
+                 ``kernel_pcapng``: a capture with comments; ``kernel_quote``: an event as evidence
+kernel_stack_text  two call stacks side by side
 paper            the sheet that both are set on: headings, indents, quoted evidence
 html             one self-contained page for a ticket
 quote            a quoted line in it, with its neighbours and where else it is quoted

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from bothways.correlate.kernel_account import same_kernel
 from bothways.correlate.kernel_deed import written
 from bothways.correlate.kernel_identity import ends_of
 from bothways.correlate.kernel_stack_diff import meaning_of
@@ -63,10 +64,13 @@ def render_account(account: KernelAccount, *, width: int, colour: bool) -> str:
     _head(sheet, account)
     _deeds(sheet, account)
     _partings(sheet, account)
+    _strangers(sheet, account)
     _aside(sheet, account)
     _clocks(sheet, account)
-    for line in losses(account.traces):
+    for line in (*_one_kernel(account.traces), *losses(account.traces)):
         sheet.paragraph(line, indent=0)
+    for problem in account.problems:
+        sheet.paragraph(problem.message, indent=0)
     return sheet.text()
 
 
@@ -83,13 +87,13 @@ def _head(sheet: Sheet, account: KernelAccount) -> None:
 def _deeds(sheet: Sheet, account: KernelAccount) -> None:
     alike: dict[tuple[object, ...], list[Deed]] = {}
     for deed in account.deeds:
-        if not deed.aside:
+        if not deed.aside and not _headless(deed, account):
             event = deed.event
-            alike.setdefault(
-                (deed.kind, event.place, event.reason, deed.function, _ends(deed, account)), []
-            ).append(deed)
+            key = deed.kind, event.place, event.reason, deed.function, _ends(deed, account)
+            alike.setdefault(key, []).append(deed)
     if not alike:
-        sheet.paragraph("no RST, no ICMP error and no drop was seen", indent=0)
+        known = "of a packet whose headers are known " if any(not d.aside for d in account.deeds) else ""
+        sheet.paragraph(f"no RST, no ICMP error and no drop {known}was seen", indent=0)
         return
     sheet.heading("Who did it")
     for deeds in list(alike.values())[:_MOST_DEEDS]:
@@ -97,6 +101,30 @@ def _deeds(sheet: Sheet, account: KernelAccount) -> None:
     left = sum(len(deeds) for deeds in list(alike.values())[_MOST_DEEDS:])
     if left:
         sheet.paragraph(f"… and {left} more; -o keeps them all")
+
+
+def _headless(deed: Deed, account: KernelAccount) -> bool:
+    """True for a drop of a packet of which nobody knows whose it is."""
+    if deed.kind is not DeedKind.DROP or deed.packet is None:
+        return False
+    headers = account.packet(deed.packet).headers
+    return headers is None or headers.packet.ip is None
+
+
+def _strangers(sheet: Sheet, account: KernelAccount) -> None:
+    """Drops of packets whose headers the tier could not read: the filter could not be held against them."""
+    dropped = Counter(
+        (deed.event.place, deed.event.reason or "no reason given", deed.function or "?")
+        for deed in account.deeds
+        if not deed.aside and _headless(deed, account)
+    )
+    if not dropped:
+        return
+    sheet.heading("Dropped meanwhile, whose packets is not known", "dim")
+    for (place, reason, function), amount in dropped.most_common(_MOST_NUMBERS):
+        sheet.paragraph(f"{place}: {reason} in {function}, {counted(amount, 'time')}")
+    if len(dropped) > _MOST_NUMBERS:
+        sheet.paragraph(f"… and at {counted(len(dropped) - _MOST_NUMBERS, 'more place')}")
 
 
 def _ends(deed: Deed, account: KernelAccount) -> object:
@@ -272,6 +300,16 @@ def _clocks(sheet: Sheet, account: KernelAccount) -> None:
     if unsure:
         why = "which event came first is not certain (~), the clocks are not known so exactly"
         sheet.paragraph(f"{counted(unsure, 'passage')} between hosts: {why}")
+
+
+def _one_kernel(traces: Sequence[KernelTrace]) -> Iterator[str]:
+    """Hosts that are one kernel: their events are told once."""
+    for number, trace in enumerate(traces):
+        for other in traces[:number]:
+            if same_kernel(trace.start, other.start):
+                once = f"what it told both is told once, as {other.host}"
+                yield f"{trace.host} and {other.host} are one kernel: {once}"
+                break
 
 
 def losses(traces: tuple[KernelTrace, ...]) -> Iterator[str]:

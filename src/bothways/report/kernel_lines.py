@@ -88,6 +88,10 @@ def packet_words(packet: KernelPacket | None) -> str:
     if carried.packet.ip is None:
         return "a packet without an IP header"
     words = str(carried.packet)
+    tcp = carried.packet.tcp
+    if tcp is not None and not tcp.flags and tcp.seq is None:
+        # Tracepoints of sockets tell addresses and nothing else.
+        words = f"{words.partition(': Flags')[0]}: TCP"
     icmp = carried.packet.icmp
     if icmp is not None and icmp.inner is not None:
         words += f", about {_quoted(icmp.inner)}"

@@ -13,6 +13,9 @@ from bothways.report.kernel_lines import event_line, packet_line
 
 __all__ = ["LiveSheet"]
 
+#: After so many events packets are forgotten that were last seen so long before: nothing grows for ever.
+_OFTEN: Final = 20_000
+_FORGET_NS: Final = 30_000_000_000
 #: Packets whose last event is remembered; of older ones the distance to the next event is not told.
 _MOST: Final = 20_000
 
@@ -30,6 +33,7 @@ class LiveSheet:
     _book: PacketBook = field(default_factory=PacketBook)
     _last: dict[int, KernelEvent] = field(default_factory=dict)
     _current: int = 0
+    _taken: int = 0
 
     def lines(self, batch: Iterable[tuple[int, KernelEvent, int]]) -> Iterator[str]:
         """
@@ -38,11 +42,17 @@ class LiveSheet:
         :param batch: run, event and its moment on its host's wall clock, in the order of time.
         """
         grouped: dict[int, list[KernelEvent]] = {}
+        latest = 0
         for run, event, moment in batch:
+            latest = max(latest, moment)
+            self._taken += 1
             group = self._book.take(run, event, moment)
             grouped.setdefault(group.number, []).append(event)
         for number, events in grouped.items():
             yield from self._block(self._book.groups[number - 1], events)
+        if self._taken >= _OFTEN:
+            self._taken = 0
+            self._book.forget(latest - _FORGET_NS)
 
     def _block(self, group: Grouped, events: list[KernelEvent]) -> Iterator[str]:
         if group.number != self._current:

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from bothways.facts.diagnosis import Evidence
 from bothways.facts.span import Span
+from bothways.report.kernel_quote import in_words
 from bothways.report.words import ELLIPSIS, age, plain, shorten
 
 __all__ = ["Sheet"]
@@ -158,8 +159,12 @@ def _quoted(span: Span, room: int, most: int) -> list[str]:
     """
     Cut what a place reads to lines of *room*.
 
-    A packet is known by how its line begins. A line that needs two is given them.
+    A packet is known by how its line begins. A line that needs two is given them. An event of a kernel is
+    JSON on disk, and told in words here.
     """
+    told = in_words(span.text)
+    if told is not None:
+        return _broken(shorten(told, 2 * room), room)
     text = " ".join(plain(span.text).split())
     if span.frame is not None or "/captures/" in span.file:
         return [text if len(text) <= room else text[: room - 1].rstrip(" ,") + ELLIPSIS]

@@ -1,10 +1,10 @@
 """
 The probe as one file that runs on another host from memory and leaves nothing there.
 
-The file is a zip archive (:pep:`441`) of the modules of ``trace/probe`` and of the objects of ``trace/bpf``. Over
-ssh it goes into the standard input of a Python that was started with a few lines of source: these read the
-archive, put it into a file without a name, and run it. Standard input stays open behind it: when it closes, the
-probe ends.
+The file is a zip archive (:pep:`441`) of the modules of ``trace/probe`` and of the objects of
+``trace/bpf``. Over ssh it goes into the standard input of a Python that was started with a few lines of
+source: these read the archive, put it into a file without a name, and run it. Standard input stays open
+behind it: when it closes, the probe ends.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same sources give the same bytes
 
 _MAIN = "import sys\nfrom bothways.trace.probe.__main__ import main\nsys.exit(main(sys.argv[1:]))\n"
 
-# Runs under any Python from 3.6 on, and says where it is older. No single quote may stand in it: the shell of the
-# other host has it between such.
+# Runs under any Python from 3.6 on, and says where it is older. No single quote may stand in it: the shell of
+# the other host has it between such.
 _BOOTSTRAP = """
 import os,sys
 v=sys.version_info

@@ -50,51 +50,51 @@ _FAILURES: Final[tuple[tuple[str, str, str, str], ...]] = (
     (
         "REMOTE HOST IDENTIFICATION HAS CHANGED",
         "host-key",
-        "{host}: its host key is not the one that is known",
+        "its host key is not the one that is known",
         "if the host was installed anew, remove the old key: ssh-keygen -R {name}",
     ),
     (
         "Host key verification failed",
         "host-key",
-        "{host}: its host key is not known here",
+        "its host key is not known here",
         "connect once by hand and compare the fingerprint: ssh {host}",
     ),
     (
         "Permission denied",
         "refused",
-        "{host}: ssh did not let us in",
+        "ssh did not let us in",
         "passwords are not asked for: bring a key there (ssh-copy-id {host}), or an agent here (ssh-add)",
     ),
     (
         "Could not resolve hostname",
         "refused",
-        "{host}: there is no host of that name",
+        "there is no host of that name",
         "names are those of ssh_config and of the resolver",
     ),
-    ("Connection refused", "refused", "{host}: nothing takes ssh there", "is sshd running, on that port?"),
-    ("timed out", "refused", "{host}: no answer", "can this machine reach it: ssh {host} true"),
-    ("No route to host", "refused", "{host}: no way there", "can this machine reach it: ssh {host} true"),
-    ("Network is unreachable", "refused", "{host}: no way there", "ip route get {name} says why"),
+    ("Connection refused", "refused", "nothing takes ssh there", "is sshd running, on that port?"),
+    ("timed out", "refused", "no answer", "can this machine reach it: ssh {host} true"),
+    ("No route to host", "refused", "no way there", "can this machine reach it: ssh {host} true"),
+    ("Network is unreachable", "refused", "no way there", "ip route get {name} says why"),
 )
 
 _REFUSALS: Final[Mapping[int, tuple[str, str, str]]] = {
     NO_PYTHON: (
         "no-python",
-        "{host}: there is no Python",
+        "there is no Python",
         "the probe needs Python 3.6 or newer there, and nothing else",
     ),
     OLD_PYTHON: (
         "old-python",
-        "{host}: its Python is older than 3.6",
+        "its Python is older than 3.6",
         "a newer one beside it is enough, if it is called python3",
     ),
     NO_ROOT: (
         "no-root",
-        "{host}: we are not root there, and sudo wants a password",
+        "we are not root there, and sudo wants a password",
         "name the user (root@{name}), or let sudo run without a password for it",
     ),
-    126: ("refused", "{host}: the shell there may not run commands", "an ordinary shell is needed"),
-    127: ("refused", "{host}: it has no sh", "an ordinary shell is needed"),
+    126: ("refused", "the shell there may not run commands", "an ordinary shell is needed"),
+    127: ("refused", "it has no sh", "an ordinary shell is needed"),
 }
 
 
@@ -254,15 +254,15 @@ class RemoteProbe:
             for words, kind, text, hint in _FAILURES:
                 if words in said:
                     return kind, text, hint
-            return "refused", "{host}: ssh failed" + (f": {quoted}" if quoted else ""), "try: ssh {host} true"
+            return "refused", "ssh failed" + (f": {quoted}" if quoted else ""), "try: ssh {host} true"
         if status in {_SSH_FAILED, -15, -9}:
             why = f" ({quoted})" if quoted else ""
-            return "lost", "{host}: the connection was lost" + why, "the probe there has ended with it"
+            return "lost", "the connection was lost" + why, "the probe there has ended with it"
         text, hint = self._problem
         if text:
-            return "probe", "{host}: " + _literal(text), _literal(hint)
+            return "probe", _literal(text), _literal(hint)
         why = f": {quoted}" if quoted else ""
-        return "probe", f"{{host}}: the probe ended with status {status}, before its last line{why}", ""
+        return "probe", f"the probe ended with status {status}, before its last line{why}", ""
 
 
 def _literal(text: str) -> str:

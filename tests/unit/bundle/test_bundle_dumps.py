@@ -161,12 +161,12 @@ def test_garbage_in_one_file_spoils_no_other(tmp_path: Path, kind: str) -> None:
 def test_the_kernel_and_stacks_of_a_host(tmp_path: Path) -> None:
     calls = ("tcp_v4_send_reset", "tcp_v4_rcv", "ip_local_deliver_finish")
     trace = "[  100.0] Call Trace:\n" + "".join(f"[  100.0]  {name}+0x1/0x2\n" for name in calls)
-    bundle = opened(tmp_path, {"hosts/a/trace/rst.txt": trace, "hosts/a/trace/events.jsonl": "{}"})
+    bundle = opened(tmp_path, {"hosts/a/trace/rst.txt": trace, "hosts/a/trace/events.data": "{}"})
 
     assert bundle.snapshot.hosts["a"].kernel == "6.1.0"
     assert [stack.functions for stack in bundle.stacks] == [calls]
     assert bundle.stacks[0].frames[0].span.file == "hosts/a/trace/rst.txt"
-    assert bundle.unread == ("hosts/a/trace/events.jsonl",)
+    assert bundle.unread == ("hosts/a/trace/events.data",)
 
 
 def test_a_host_without_a_kernel(tmp_path: Path) -> None:

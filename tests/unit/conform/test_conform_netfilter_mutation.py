@@ -49,20 +49,32 @@ MATCHED = (
     "conntrack.ctorigdst", "state.state",
     "addrtype.src-type", "addrtype.dst-type", "ttl.ttl-eq", "ttl.ttl-gt", "hl.hl-eq", "dscp.dscp", "tos.tos",
     "length.length", "pkttype.pkt-type", "rpfilter.rpfilter",
+    "fragment", "udp.sport", "multiport.sports", "multiport.dports", "multiport.ports", "icmp6.icmpv6-type",
+    "ttl.ttl-lt", "hl.hl-lt", "hl.hl-gt", "ecn.ecn-tcp-ece", "ecn.ecn-ip-ect", "devgroup.src-group",
+    "conntrack.ctproto", "conntrack.ctreplsrc", "conntrack.ctrepldst", "conntrack.ctorigdstport",
+    "conntrack.ctreplsrcport", "comment.comment", "tcpmss.mss", "tcp.tcp-option", "addrtype.limit-iface-in",
+    "policy.dir", "policy.pol", "statistic.probability", "helper.helper",
 )  # fmt: skip
 #: targets that are drawn; each is left out
 DONE = (
     "ACCEPT", "DROP", "REJECT", "CONNMARK", "CT", "DNAT", "SNAT", "MASQUERADE", "REDIRECT",
-    "TTL", "HL", "DSCP", "TOS", "TCPMSS",
+    "TTL", "HL", "DSCP", "TOS", "TCPMSS", "MARK", "NETMAP",
 )  # fmt: skip
 #: what nft reads of a packet; each reads something else than is there
 READ = (
     "ip saddr", "ip daddr", "ip6 daddr", "ip dscp", "tcp dport", "udp dport",
     "meta iifname", "meta oifname", "meta l4proto", "meta mark",
     "ct state", "ct status", "ct direction", "ether saddr",
+    "ip ttl", "ip6 hoplimit", "ip6 dscp", "meta nfproto", "meta length", "meta pkttype", "tcp flags",
+    "ct mark",
+    "ct original ip saddr",
 )  # fmt: skip
 #: what nft writes; each writes nothing
-WRITTEN = ("ip saddr", "ip dscp")
+WRITTEN = ("ip saddr", "ip daddr", "ip6 daddr", "ip dscp", "ip ttl", "udp dport")
+#: Stages that no drawn ruleset has.
+UNSEEN = frozenset(
+    {("security", hook) for hook in Hook} | {("mangle", Hook.INPUT), ("mangle", Hook.POSTROUTING)}
+)
 #: sysctls; each is as if no dump had it, or as if it were off
 IGNORED = ("rp_filter", "accept_local", "route_localnet")
 
@@ -172,13 +184,12 @@ MUTATIONS: dict[str, Change] = {
     "order: mangle before the tracker": at_priority("mangle", -250),
     "order: nft behind all": set_to(stages.Native, "priority", property(lambda _: 0x7FFFFFF0)),
     "order: NAT before the tracker": set_to(stages, "nat_priority", lambda _: -250),
-    "order: no filter at INPUT": without_stage(Hook.INPUT, "filter"),
-    "order: no filter at FORWARD": without_stage(Hook.FORWARD, "filter"),
-    "order: no filter at OUTPUT": without_stage(Hook.OUTPUT, "filter"),
-    "order: no mangle at PREROUTING": without_stage(Hook.PREROUTING, "mangle"),
-    "order: no NAT at POSTROUTING": without_stage(Hook.POSTROUTING, "nat"),
-    "order: no confirm at POSTROUTING": without_stage(Hook.POSTROUTING, "confirm"),
-    "order: no confirm at INPUT": without_stage(Hook.INPUT, "confirm"),
+    **{
+        f"order: no {name} at {hook}": without_stage(hook, name)
+        for hook, names in stages.STAGES.items()
+        for name in names
+        if (name, hook) not in UNSEEN
+    },
     "routes: the shortest prefix": set_to(
         table, "_takes", lambda row, wanted: row.destination.version == wanted.destination.version
     ),

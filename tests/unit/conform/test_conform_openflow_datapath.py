@@ -37,6 +37,14 @@ def sent(actions: str, size: int | None = None) -> list[tuple[str, dict[str, int
         ("set(tunnel(tun_id=0x43e,dst=1.1.1.1,ttl=64,flags(df|key))),2",
          [("2", {"tun_id": 0x43E, "tun_dst": 0x01010101})]),
         ("ct(commit,zone=5,nat(src=10.0.0.9)),recirc(0x4),2", [("2", {"nw_src": 0x0A000009})]),
+        (
+            "ct(commit,nat(src=10.0.0.9-10.0.0.12:5000-6000,hash)),2",
+            [("2", {"nw_src": 0x0A000009, "tp_src": 5000})],
+        ),
+        ("ct(commit,nat(dst=10.0.0.9:80)),2", [("2", {"nw_dst": 0x0A000009, "tp_dst": 80})]),
+        ("ct(commit,nat(dst=2001:10::5-2001:10::9)),2", [("2", {"ipv6_dst": (0x20010010 << 96) + 5})]),
+        ("ct(commit,nat(dst=[fd00::5]-[fd00::9]:80-90)),2",
+         [("2", {"ipv6_dst": (0xFD << 120) + 5, "tp_dst": 80})]),
         ("userspace(pid=0,controller(reason=1,dont_send=0)),2", [("2", {})]),
     ],
 )  # fmt: skip

@@ -348,6 +348,21 @@ def test_one_buffer_number_on_two_hosts_is_two_buffers() -> None:
     assert len(told(one, two).packets) == 2
 
 
+def test_two_names_of_one_kernel_tell_a_thing_once() -> None:
+    one, two = reset_story(host="a", boot="x"), reset_story(host="b", boot="x")
+    made = told(one, two)
+
+    assert numbers(made) == numbers(told(one))
+    assert {each.event.host for packet in made.packets for each in packet.events} == {"a"}
+    assert len(made.traces) == 2
+
+
+def test_a_host_that_was_traced_twice_tells_both() -> None:
+    one, two = reset_story(boot="x"), reset_story(boot="x", at=START_NS + 60_000_000_000)
+
+    assert len(told(one, two).packets) == 6
+
+
 def test_nothing_makes_an_empty_account() -> None:
     assert told() == KernelAccount()
     assert told(Story().start().stop()).packets == ()

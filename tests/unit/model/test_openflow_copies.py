@@ -277,3 +277,43 @@ def test_a_spanning_tree_blocks_ports(state: str, expected: list[str]) -> None:
 
     assert sent(passage) == expected
     assert bool(oracle.assumed) is (state == "")
+
+
+LIMITED = """table=0 actions=learn(table=9,limit=2,result_dst=reg0[4],cookie=0x7,NXM_OF_IP_SRC[]),resubmit(,1)
+table=1,reg0=0x10/0x10 actions=output:2
+table=1,reg0=0/0x10 actions=output:3
+cookie=0x7,table=9,ip,nw_src=10.9.9.9 actions=drop
+cookie=0x8,table=9,ip,nw_src=10.9.9.8 actions=drop
+cookie=0x7,table=8,ip,nw_src=10.9.9.7 actions=drop"""
+
+
+def test_learning_ends_where_a_table_has_as_many_flows_of_the_cookie_as_it_may() -> None:
+    of, learned = bridge(LIMITED, ports(1, 2, 3, 4)), LearnedFlows()
+
+    def sent_for(source: str) -> list[str]:
+        what = arrival(SYN.replace("nw_src=10.0.0.1", f"nw_src={source}"))
+        return sent(process(of, what, MacTable(), Asked(), learned=learned))
+
+    assert sent_for("10.0.0.1") == ["p2"]
+    assert sent_for("10.0.0.2") == ["p3"]
+    assert sent_for("10.0.0.1") == ["p2"]  # it is there already
+    learned.settle()
+    assert len(learned.all(of)) == 1
+
+
+def test_a_limit_needs_all_flows_of_the_table() -> None:
+    of = bridge(LIMITED, ports(1, 2, 3, 4))
+    assert of.flows is not None
+    partial = replace(of, flows=replace(of.flows, partial="table=0"))
+    passage = process(partial, arrival(SYN), MacTable(), Asked(), learned=LearnedFlows())
+
+    assert any("were not all collected" in text for text in passage.unknown)
+
+
+def test_groups_that_come_back_through_the_set_of_a_clone_end_as_tables_do() -> None:
+    """Each round enters a table and a group more deeply; the 64th ends it, and nothing goes out."""
+    circle = "group_id=7,type=all,bucket=actions=resubmit(,1),bucket=actions=output:3"
+    passage = through("table=0,ip actions=group:7\ntable=1,ip actions=clone(write_actions(group:7))", circle)
+
+    assert sent(passage) == []
+    assert any("again and again" in step.reason for step in passage.steps)

@@ -156,7 +156,6 @@ def test_where_a_packet_goes(flows: str, expected: list[str], why: str) -> None:
         "write_actions(group:7)",
         "load:0x1->NXM_NX_IPV6_LABEL[],move:NXM_NX_PKT_MARK[]->NXM_OF_IP_DST[],output:2",
         "encap(nsh(md_type=1)),output:2",
-        "learn(table=9,limit=3,NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[]),output:2",
         "output:nameless",
     ],
 )

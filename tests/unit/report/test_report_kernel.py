@@ -198,3 +198,20 @@ def test_a_trace_that_broke_off_says_so() -> None:
     story = Story().start().event("receive", 1, "root", "eth0", headers(CLIENT, NAME, "S"))
 
     assert "h1: the trace broke off: what it lost is not known" in rendered(story)
+
+
+def test_drops_without_headers_accuse_nobody_of_this_connection() -> None:
+    """A tier that reads no headers cannot hold the filter against them."""
+    story = Story(tier="tracefs").start()
+    for number in (1, 2):
+        story.event("drop", number, "r", "eth0", None, reason="OTHERHOST", location="ip_rcv_core+0x1")
+    text = rendered(story)
+
+    assert "no RST, no ICMP error and no drop of a packet whose headers are known was seen" in text
+    assert "h1/r:eth0: OTHERHOST in ip_rcv_core, 2 times" in text.partition("whose packets is not known")[2]
+
+
+def test_addresses_without_numbers_are_no_null_segment() -> None:
+    ends = headers(CLIENT, NAME, "none", seq=None)
+
+    assert packet_words(event("rst-sent", packet=ends).packet) == "IP 192.0.2.10.17350 > 192.0.2.100.22: TCP"

@@ -71,8 +71,33 @@ def test_every_module_is_written_in_the_old_language(path: Path) -> None:
     assert "__future__" not in froms, "annotations that are not evaluated are of 3.7"
 
 
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
+def test_no_annotation_that_is_evaluated_takes_parameters_of_a_builtin(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    generic = {"dict", "frozenset", "list", "set", "tuple", "type", "deque", "OrderedDict", "array", "Popen"}
+    found = [
+        f"line {node.lineno}: {node.value.id}[...] needs Python 3.9"
+        for annotation in evaluated(tree)
+        for node in ast.walk(annotation)
+        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id in generic
+    ]
+    assert found == []
+
+
+def evaluated(tree: ast.Module) -> Iterator[ast.expr]:
+    """Annotations that Python evaluates: of modules, classes and signatures, not those inside functions."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef):
+            yield from (each.annotation for each in node.body if isinstance(each, ast.AnnAssign))
+        elif isinstance(node, ast.FunctionDef):
+            every = [*node.args.args, *node.args.kwonlyargs, node.args.vararg, node.args.kwarg]
+            yield from (each.annotation for each in every if each is not None and each.annotation is not None)
+            if node.returns is not None:
+                yield node.returns
+
+
 def taken_from_the_library(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Where which name is imported, read from an imported module, given as a keyword, or called as a method."""
+    """Where which name is imported, read from a module, given as a keyword, or called as a method."""
     nodes = list(ast.walk(tree))
     modules = {
         alias.asname or alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names

@@ -106,8 +106,8 @@ def test_pings_bound_the_clock_of_the_host() -> None:
 @pytest.mark.parametrize(
     ("option", "text", "hint"),
     [
-        ("--fails", "somewhere: no {BTF} here", "take another kernel"),
-        ("--breaks", "somewhere: the probe ended with status 1, before its last line", ""),
+        ("--fails", "no {BTF} here", "take another kernel"),
+        ("--breaks", "the probe ended with status 1, before its last line", ""),
     ],
 )
 def test_what_the_probe_could_not_do_is_told(option: str, text: str, hint: str) -> None:
@@ -135,7 +135,6 @@ def test_what_a_host_lacks_is_told(
     lines, ending = run(connect("admin@far", packed(), ["trace"]))
     assert lines == []
     assert ending.status == word
-    assert ending.text.startswith("admin@far: ")
     assert words in ending.text
     assert ending.hint
 
@@ -172,7 +171,7 @@ def test_what_ssh_says_becomes_a_sentence(
     assert lines == []
     assert ending.status == word
     assert hint in ending.hint
-    assert ending.text.startswith("u@far: ")
+    assert ending.text
 
 
 def test_a_connection_that_breaks_is_told(program: Callable[[str, str], None]) -> None:

@@ -160,6 +160,8 @@ def meant(only: Selector, packet: Packet) -> bool:
         return False
     transport = packet.tcp or packet.udp
     ports = (None, None) if transport is None else (transport.sport, transport.dport)
+    if only.ports and None not in ports and only.ports.isdisjoint(ports):
+        return False
     wanted = (only.source_ports, only.destination_ports)
     if any(not _within(port, span) for port, span in zip(ports, wanted, strict=True)):
         return False

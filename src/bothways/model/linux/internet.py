@@ -20,7 +20,6 @@ from bothways.facts.step import Did
 from bothways.model.linux.addresses import select
 from bothways.model.linux.buffer import Buffer
 from bothways.model.linux.delivery import deliver
-from bothways.model.linux.family import version_of
 from bothways.model.linux.forwarding import forward
 from bothways.model.linux.functions import in_family
 from bothways.model.linux.hook import Hook
@@ -67,13 +66,7 @@ class Internet:
                 why = "the frame came to another station's MAC, and no rule says that it is for this host"
                 account.note(device, in_family("ip_rcv_core", version), Did.DROPPED, packet, why)
                 return
-        way = _Pass(self.layer, account, now_ns)
-        if version != _IPV4:
-            found = impossible_ipv6(self.layer, device, packet.ip)
-            if found is not None:
-                way.drop(buffer, "ip_rcv_core", found[0], found[1])
-                return
-        way.come_in(buffer)
+        _Pass(self.layer, account, now_ns).come_in(buffer)
 
     def send(self, buffer: Buffer, account: Account, now_ns: int) -> None:
         """Send a packet that a socket of this namespace made."""
@@ -115,12 +108,7 @@ class _Pass(Outgoing):
 
     def come_in(self, buffer: Buffer) -> None:
         """PREROUTING, and the route."""
-        if buffer.device_in == LOOPBACK and version_of(buffer) != _IPV4:
-            found = impossible_ipv6(self.layer, LOOPBACK, header_of(buffer))
-            if found is not None:
-                self.drop(buffer, "ip_rcv_core", found[0], found[1])
-                return
-        if not buffer.prerouted and self._stopped_early(buffer):
+        if not buffer.prerouted and (self._impossible(buffer) or self._stopped_early(buffer)):
             return
         ip = header_of(buffer)
         looped = buffer.device_in == LOOPBACK
@@ -165,6 +153,14 @@ class _Pass(Outgoing):
             self.refuse(buffer, route)
         else:
             forward(self, buffer, route)
+
+    def _impossible(self, buffer: Buffer) -> bool:
+        """True if IPv6 takes no such packet."""
+        ip = header_of(buffer)
+        found = None if ip.src.version == _IPV4 else impossible_ipv6(self.layer, buffer.device_in, ip)
+        if found is not None:
+            self.drop(buffer, "ip_rcv_core", found[0], found[1])
+        return found is not None
 
     def _stopped_early(self, buffer: Buffer) -> bool:
         """

@@ -20,7 +20,7 @@ from bothways.facts.device import Device
 from bothways.facts.packet import ETH_ARP, ETH_IP, ETH_IP6, ArpOp, Packet
 from bothways.facts.snapshot import Netns
 from bothways.facts.step import Did, Step
-from bothways.model.linux import arp
+from bothways.model.linux import arp, bond
 from bothways.model.linux.bridge import Bridges
 from bothways.model.linux.buffer import Buffer
 from bothways.model.linux.bypass import Bypasses
@@ -38,10 +38,8 @@ from bothways.model.linux.unfollowed import UNFOLLOWED
 
 __all__ = ["Passage", "Stack", "Transmission"]
 
-#: Masters that hand a frame on as their own.
-_BUNDLES: Final = frozenset({"bond", "team"})
 #: Devices on devices, through which a frame that goes out is followed down.
-_STACKED: Final = frozenset({"bridge", "vlan", *_BUNDLES})
+_STACKED: Final = frozenset({"bridge", "vlan", *bond.BUNDLES})
 _NESTING: Final = 8
 
 
@@ -179,7 +177,11 @@ class Stack:
         if bridge is not None:
             self._bridged(bridge, device, packet, account, now_ns, nested, carried)
             return True
-        if master is not None and master.kind in _BUNDLES:
+        if master is not None and master.kind in bond.BUNDLES:
+            rests = bond.resting(master, device)
+            if rests:
+                account.note(device.name, "bond_handle_frame", Did.IGNORED, packet, rests)
+                return True
             self._receive(master.name, packet, account, now_ns, nested + 1, carried)
             return True
         if device.master == "ovs-system" or (master is not None and master.kind == "openvswitch"):
@@ -387,12 +389,10 @@ class Stack:
                 account.doubt(f"what {device.name} of {self.netns.label} stands on: the dump does not say")
                 return []
             return [Transmission(lower, replace(packet, ethernet=replace(packet.ethernet, vlan=number)))]
-        ports = [d.name for d in self.netns.devices or () if d.master == device.name and d.up]
-        if len(ports) > 1:
-            account.doubt(
-                f"by which port of {device.name} of {self.netns.label} a frame leaves: not modelled"
-            )
-        return [Transmission(name, packet) for name in ports[:1]]
+        found = bond.leaving(self.netns, device, packet, self._oracle)
+        if found.unknown:
+            account.doubt(f"{found.unknown}: the dump does not say")
+        return [Transmission(name, packet) for name in found.ports]
 
     def _lower(self, device: Device) -> str | None:
         if device.lower is not None:

@@ -64,15 +64,19 @@ def clear(run: Run) -> None:
     run.key.put("actset_output", (_UNSET, KNOWN), 0xFFFFFFFF)
 
 
-def finish(run: Run) -> None:
-    """Execute the actions of the set in their order; none if none of them sends."""
+def finish(run: Run, depth: int = 0) -> None:
+    """
+    Execute the actions of the set in their order; none if none of them sends.
+
+    :param depth: how deep the list of actions is that it follows: a group in the set counts on from there.
+    """
     entries = in_order(run.actions_of_set)
     run.actions_of_set.clear()
     if not entries or run.exited:
         return
     spans = tuple(dict.fromkeys(span for _, span in entries))
     actions = tuple(action for action, _ in entries)
-    run.open(Frame(_table_of(run), actions, spans, "the action set", 0, len(run.steps)))
+    run.open(Frame(_table_of(run), actions, spans, "the action set", depth, len(run.steps)))
     run.drain()
 
 

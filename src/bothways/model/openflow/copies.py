@@ -34,7 +34,7 @@ def run_copy(run: Run, actions: tuple[Action, ...], cell: str) -> None:
         Frame(frame.table, actions, frame.evidence, f"{frame.cell}: {cell}", frame.depth, len(run.steps))
     )
     run.drain()
-    action_set.finish(run)
+    action_set.finish(run, frame.depth)
     more = bool(gathered) or any(waiting.actions[waiting.at :] for waiting in run.frames)
     if run.traced and more and run.key.bare and not key.bare and not run.exited:
         # 3.1.0 takes the packet itself for one without labels then, and its trace ends; others do not.
@@ -92,7 +92,7 @@ def _branch(run: Run, actions: tuple[Action, ...], cell: str) -> None:
         Frame(frame.table, actions, frame.evidence, f"{frame.cell}: {cell}", frame.depth, len(run.steps))
     )
     run.drain()
-    action_set.finish(run)
+    action_set.finish(run, frame.depth)
     run.tracked, run.base = tracked, base
     run.steps[:] = steps
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from bothways.facts.openflow import Bridge, Flow
 from bothways.model.openflow.classifier import Classifier, normal_match
-from bothways.model.openflow.tables import Tables
+from bothways.model.openflow.tables import Tables, behaviour
 
 __all__ = ["LearnedFlows"]
 
@@ -64,10 +64,28 @@ class LearnedFlows:
             found = self._tables[name] = {**tables, **fresh}
         return found
 
+    def fits(self, bridge: Bridge, flow: Flow, limit: int) -> bool:
+        """
+        Whether a table takes one more flow, as long as it has fewer than *limit* of its cookie.
+
+        One that is there already, with the same actions and timeouts, counts as taken
+        (``ofproto_flow_mod_init_for_learn``).
+        """
+        flows: tuple[Flow, ...] = (*(bridge.flows or ()), *self.all(bridge))
+        there = {_sense(each): each for each in flows if each.table == flow.table}
+        same = there.get(_sense(flow))
+        if same is not None and _lasting(same) == _lasting(flow):
+            return True
+        return sum(each.cookie == flow.cookie for each in there.values()) < limit
+
     def all(self, bridge: Bridge) -> tuple[Flow, ...]:
         """Every flow that a bridge has learned, also in the present translation."""
         name = bridge.host, bridge.name
         return (*self._flows.get(name, ()), *(flow for other, flow in self._fresh if other == name))
+
+
+def _lasting(flow: Flow) -> tuple[object, ...]:
+    return flow.cookie, flow.idle_timeout, flow.hard_timeout, behaviour(flow.actions)
 
 
 def _sense(flow: Flow) -> tuple[object, ...]:

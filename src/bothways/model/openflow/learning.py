@@ -12,6 +12,7 @@ from typing import Final
 
 from bothways.facts.openflow import Action, Flow, LearnSpec, Term
 from bothways.facts.step import Did
+from bothways.model.openflow.field import KNOWN
 from bothways.model.openflow.run import Run
 from bothways.model.openflow.writing import number_of
 
@@ -24,13 +25,13 @@ _LABEL: Final = "learn"
 
 
 def learn(run: Run, action: Action) -> None:
-    """``learn(…)``; a limit on the number of flows is not followed."""
+    """``learn(…)`` (``xlate_learn_action``, ``ofproto_flow_mod_learn``)."""
+    if run.learned.still:
+        return
     given = action.args.get("rules")
     rules = [rule for rule in given if isinstance(rule, LearnSpec)] if isinstance(given, tuple) else []
     settings = action.args.get("settings")
     text = settings if isinstance(settings, dict) else {}
-    if text.get("limit") or text.get("result_dst"):
-        run.doubt(f"whether `{action.text}` learns from {run.where}: limits are not modelled")
     terms: list[Term] = []
     actions: list[Action] = []
     for rule in rules:
@@ -55,7 +56,21 @@ def learn(run: Run, action: Action) -> None:
         tuple(actions) or (Action("drop", {}, "", action.column),),
         span,
         cookie=_number(text.get("cookie")),
+        idle_timeout=_number(text.get("idle_timeout")),
+        hard_timeout=_number(text.get("hard_timeout")),
     )
+    below = _is_below(run, flow, number_of(action, "limit") if "limit" in action.args else 0)
+    if below is None:
+        missing = f"flows of table {flow.table} were not all collected"
+        run.doubt(f"whether `{action.text}` learns from {run.where}: {missing}")
+        return
+    if "field" in action.args:
+        bit = 1 << number_of(action, "low")
+        run.key.put(str(action.args["field"]), (bit if below else 0, KNOWN), bit)
+    if not below:
+        why = f"no flow is learned: table {flow.table} has as many of cookie {flow.cookie:#x} as it may"
+        run.note(Did.MATCHED, why, run.frame.evidence[:1], _LABEL)
+        return
     run.learned.add(run.bridge, flow)
     matched = ",".join(term.text for term in terms)
     run.note(
@@ -64,6 +79,16 @@ def learn(run: Run, action: Action) -> None:
         run.frame.evidence[:1],
         _LABEL,
     )
+
+
+def _is_below(run: Run, flow: Flow, limit: int) -> bool | None:
+    """Whether the table takes one more flow of this cookie; None if not all of them are known."""
+    if not limit:
+        return True
+    held = run.bridge.flows
+    if held is None or not held.whole:
+        return None
+    return run.learned.fits(run.bridge, flow, limit)
 
 
 def _number(text: object) -> int:

@@ -257,7 +257,10 @@ class Run:
 
     def _give_up(self, why: str) -> None:
         """End the whole translation: nothing of it goes out."""
-        if len(self.outputs) > _FEW and any(port.kind == "patch" for port in self.bridge.ports.values()):
+        patched = any(output.port.kind == "patch" for output in self.outputs)  # its look-ups there count, too
+        if patched or (
+            len(self.outputs) > _FEW and any(port.kind == "patch" for port in self.bridge.ports.values())
+        ):
             self.doubt(
                 f"what becomes of {self.where}: {why}, or too many bytes of actions before that", blind=True
             )

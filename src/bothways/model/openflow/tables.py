@@ -22,7 +22,7 @@ from bothways.model.openflow.conjunction import Conjunction, conjunctions, highe
 from bothways.model.openflow.key import Key
 from bothways.model.openflow.match import Fit, open_terms, words
 
-__all__ = ["Found", "Tables", "look_up", "tables_of"]
+__all__ = ["Found", "Tables", "behaviour", "look_up", "tables_of"]
 
 Tables = Mapping[int, Classifier]
 
@@ -176,20 +176,20 @@ def _distinct(flows: Iterable[Flow]) -> list[Flow]:
     kept: list[Flow] = []
     senses: list[object] = []
     for flow in flows:
-        sense = _sense(flow.actions)
+        sense = behaviour(flow.actions)
         if sense not in senses:
             senses.append(sense)
             kept.append(flow)
     return kept
 
 
-def _sense(given: object) -> object:
+def behaviour(given: object) -> object:
     """What an action does, without where and how it was written."""
     if isinstance(given, Action):
         text = "" if given.modelled else given.text
-        return given.name, text, _sense(given.args)
+        return given.name, text, behaviour(given.args)
     if isinstance(given, Mapping):
-        return {name: _sense(value) for name, value in given.items()}
+        return {name: behaviour(value) for name, value in given.items()}
     if isinstance(given, tuple):
-        return tuple(_sense(part) for part in given)
+        return tuple(behaviour(part) for part in given)
     return given

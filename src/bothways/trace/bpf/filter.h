@@ -20,13 +20,19 @@ static __always_inline u64 both(u64 a, u64 b)
 /* 1 if a port is not within lowest … lowest + span. */
 static __always_inline u64 outside(u64 port, u64 lowest, u64 span)
 {
-	return (span - ((port - lowest) & 0xffff)) >> 63;
+	u64 above = span - ((port - lowest) & 0xffff);
+
+	asm volatile("" : "+r"(above)); /* or the compiler makes a branch of it */
+	return above >> 63;
 }
 
 static __always_inline int has_ports(u8 protocol)
 {
 	return protocol == TCP || protocol == UDP || protocol == UDPLITE || protocol == SCTP || protocol == DCCP;
 }
+
+/* Let what was computed so far be done with: else all is loaded first, onto a stack that is short. */
+#define SETTLE(value) asm volatile("" : "+r"(value) : : "memory")
 
 /* Whether a term holds. A function of its own that takes numbers only: the verifier looks at it once, and not at every way to it.
  * `rest`: ports of source and destination, protocol, family, flags of TCP, from the lowest bit on. */
@@ -45,13 +51,21 @@ __noinline int term_holds(u64 s0, u64 s1, u64 d0, u64 d1, u64 rest)
 			break;
 		bad = (what & term->what_mask) ^ term->what;
 		bad |= differs(s0, s1, term->source, term->source_mask);
+		SETTLE(bad);
 		bad |= differs(d0, d1, term->destination, term->destination_mask);
+		SETTLE(bad);
 		bad |= both(differs(s0, s1, term->host[0], term->host_mask[0]), differs(d0, d1, term->host[0], term->host_mask[0]));
+		SETTLE(bad);
 		bad |= both(differs(s0, s1, term->host[1], term->host_mask[1]), differs(d0, d1, term->host[1], term->host_mask[1]));
+		SETTLE(bad);
 		bad |= outside(sp, term->source_port, term->source_span);
+		SETTLE(bad);
 		bad |= outside(dp, term->destination_port, term->destination_span);
+		SETTLE(bad);
 		bad |= outside(sp, term->port[0], term->port_span[0]) & outside(dp, term->port[0], term->port_span[0]);
+		SETTLE(bad);
 		bad |= outside(sp, term->port[1], term->port_span[1]) & outside(dp, term->port[1], term->port_span[1]);
+		SETTLE(bad);
 		if (!bad)
 			return 1;
 	}
@@ -96,6 +110,9 @@ static __always_inline int names_address(const u64 *address)
 	for (u32 i = 0; i < TERMS; i++) {
 		const volatile struct term *term = &config.terms[i];
 		u64 bad;
+
+		/* One pointer: else the compiler keeps one for each member, on a stack that is short. */
+		asm volatile("" : "+r"(term));
 
 		if (i >= config.n_terms)
 			break;

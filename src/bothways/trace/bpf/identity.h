@@ -10,6 +10,7 @@
 #define NAT_DONE 0x30            /* IPS_SRC_NAT | IPS_DST_NAT of a connection */
 #define FORGET 300000000000ULL   /* a learned tuple that nobody used for so long (ns) may be another connection's */
 #define SAME_PASS 1000000ULL     /* a packet seen again where its life began, later than this (ns), was sent again */
+#define ANSWERED 5000000000ULL   /* an RST or ICMP error that was announced may wait so long (ns) for a neighbour's address */
 #define AT_WORK 2000000ULL       /* what a CPU handled last is taken for what it is handling, so long (ns) */
 
 struct content {
@@ -90,7 +91,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, 2);
 	__type(key, u32);
 	__type(value, struct cause);
 } causes SEC(".maps");
@@ -141,7 +142,7 @@ static __noinline struct life *new_life(u64 skb, u64 now)
 }
 
 /* Another life has the same buffer and the same content, and began just now, or is at work still: this one is its clone. */
-static __noinline int find_clone(u64 head, u64 skb, struct life *life, u64 now)
+static __noinline int find_clone(u64 head, u64 skb, struct life *life, u64 now, int ends)
 {
 	struct owner *owner = bpf_map_lookup_elem(&heads, &head);
 	struct owner mine = { .skb = skb, .life = life->id, .time = now, .content = life->content };
@@ -157,15 +158,21 @@ static __noinline int find_clone(u64 head, u64 skb, struct life *life, u64 now)
 			return nought();
 		}
 	}
-	bpf_map_update_elem(&heads, &head, &mine, BPF_ANY);
+	if (!ends) /* what is first seen as it is released was itself the clone */
+		bpf_map_update_elem(&heads, &head, &mine, BPF_ANY);
 	return nought();
+}
+
+enum cause_kind { AT_HAND, IS_ANSWERED };
+
+static __always_inline struct cause *cause_of(u32 kind)
+{
+	return bpf_map_lookup_elem(&causes, &kind);
 }
 
 static __always_inline struct cause *at_work(void)
 {
-	u32 zero = 0;
-
-	return bpf_map_lookup_elem(&causes, &zero);
+	return cause_of(AT_HAND);
 }
 
 /* RST: one of its numbers was taken from the packet that it answers, and so were the ends unless they were translated since. */
@@ -189,20 +196,28 @@ static __always_inline int quote_answers(const struct packet *quoted, const stru
 	return quoted->ends.source_port == q->ends.source_port || quoted->ends.destination_port == q->ends.destination_port;
 }
 
-/* The life that the packet answers, if it is an RST or ICMP error and this CPU works on what it answers. */
-static __noinline u64 provoked(const struct headers *h, u64 skb)
+static __always_inline int is_answered(const struct headers *h, const struct cause *c)
+{
+	if (!c->life)
+		return 0;
+	return h->part == HAS_QUOTED ? quote_answers(&h->pair[1], &c->packet) : reset_answers(&h->pair[0], &c->packet);
+}
+
+/* The life that the packet answers, if it is an RST or ICMP error: of what this CPU works on, or of what the kernel said it answers. */
+static __noinline u64 provoked(const struct headers *h, u64 skb, u64 now)
 {
 	const struct packet *p = &h->pair[0];
 	struct cause *c;
 
 	if (h->part != HAS_QUOTED && !(p->ends.protocol == TCP && p->flags & RST))
 		return 0;
-	c = at_work();
-	if (!c || !c->life || c->skb == skb)
-		return 0;
-	if (h->part == HAS_QUOTED ? !quote_answers(&h->pair[1], &c->packet) : !reset_answers(p, &c->packet))
-		return 0;
-	return c->life;
+	c = cause_of(AT_HAND);
+	if (c && c->skb != skb && is_answered(h, c))
+		return c->life;
+	c = cause_of(IS_ANSWERED);
+	if (c && now - c->time < ANSWERED && is_answered(h, c))
+		return c->life;
+	return 0;
 }
 
 static __noinline int is_learned(const struct tuple *t, u64 now)

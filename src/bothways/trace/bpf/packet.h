@@ -44,13 +44,15 @@ struct place {
 
 static __always_inline int find_headers(struct sk_buff *skb, struct place *at)
 {
-	u32 first = offset_of(protocol), end = offset_of(data) + 8;
-	u8 block[BLOCK];
+	/* From a multiple of 8 on, as before Linux 6.18 the stack is read at natural boundaries only. */
+	u32 first = offset_of(protocol) & ~7U, end = offset_of(data) + 8;
+	u64 words[BLOCK / 8];
+	u8 *block = (u8 *)words;
 
 	if (offset_of(head) > first && end > first && end - first <= BLOCK) {
 		if (bpf_probe_read_kernel(block, BLOCK, (u8 *)skb + first))
 			return 0;
-		at->protocol = *(u16 *)block;
+		at->protocol = *(u16 *)(block + (offset_of(protocol) - first));
 		at->network_header = *(u16 *)(block + (offset_of(network_header) - first));
 		at->mac_header = *(u16 *)(block + (offset_of(mac_header) - first));
 		at->head = *(u8 **)(block + (offset_of(head) - first));

@@ -44,19 +44,57 @@ struct occasion {
 	u8 no_device;       /* in a queue of its socket: what stands for the device is something else */
 	u8 blob;            /* `blob` is to be copied over the second packet */
 	u8 hook, pf;
+	u8 not_of_reset;    /* a RST is not answered, though the function is called for it */
+	u8 silent;          /* only keeps the packet's story */
+	u8 if_changed;      /* told where the packet's ends are others than before */
 	const void *blob_from;
 };
 
-/* One packet at one probe. */
+/* One packet at one probe. It is too large for the stack of kernels before 6.13, where five functions share 512 octets: so it stands in a place
+ * of this CPU, one for each depth of interrupts that come in between. Pointers that programs follow cannot stand there. */
 struct scene {
 	struct sk_buff *skb;
-	const struct occasion *o;
-	struct life *life;
+	struct place at;
 	u64 now;
 	u8 kept;      /* namespace and device are those of the last event */
 	u8 changed;   /* the packet's ends are not those of the last event */
 	struct headers h;
 };
+
+#define DEEPEST 16
+
+struct work {
+	u64 skb;
+	struct occasion occasion;
+	struct scene scene;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, DEEPEST);
+	__type(key, u32);
+	__type(value, struct work);
+} works SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u32);
+} depths SEC(".maps");
+
+/* How many places of this CPU are taken. */
+static __always_inline u32 *places_taken(void)
+{
+	u32 zero = 0;
+
+	return bpf_map_lookup_elem(&depths, &zero);
+}
+
+static __always_inline struct work *place_at(u32 depth)
+{
+	return bpf_map_lookup_elem(&works, &depth);
+}
 
 static __always_inline u32 namespace_of(struct net_device *dev)
 {
@@ -107,11 +145,9 @@ static __always_inline u32 namespace_of_socket(struct sock *sk)
 }
 
 /* Where the packet is: its device if it has one, else its socket, else its route, else where it was. */
-static __noinline int find_place(struct scene *s)
+static __noinline int find_place(struct scene *s, const struct occasion *o, struct life *life)
 {
-	const struct occasion *o = s->o;
 	struct sk_buff *skb = s->skb;
-	struct life *life = s->life;
 	struct net_device *dev = 0;
 	struct sock *sk = o->sk;
 	u32 netns = 0;
@@ -154,19 +190,28 @@ static __noinline int find_place(struct scene *s)
 }
 
 /* A packet where its life began, much later: the address has come back with the same content, as when TCP sends again. */
-static __always_inline int began_again(const struct scene *s, const struct life *life)
+static __always_inline int began_again(const struct scene *s, const struct occasion *o, const struct life *life)
 {
 	struct sk_buff *skb = s->skb;
 	struct net_device *dev = 0;
 
-	if (s->o->ends || s->o->no_device || s->now - life->time < SAME_PASS)
+	if (o->ends || o->no_device || s->now - life->time < SAME_PASS)
 		return 0;
 	bpf_core_read(&dev, sizeof(dev), &skb->dev);
-	return life->began == ((u64)dev ^ (u64)s->o->probe << 48 ^ (u64)s->h.pair[0].ttl << 56);
+	return life->began == ((u64)dev ^ (u64)o->probe << 48 ^ (u64)s->h.pair[0].ttl << 56);
+}
+
+static __always_inline void keep_cause(struct cause *cause, const struct scene *s, const struct life *life)
+{
+	cause->life = life->id;
+	cause->skb = (u64)s->skb;
+	cause->dev = life->dev;
+	cause->time = s->now;
+	cause->packet = s->h.pair[0];
 }
 
 /* What an RST or ICMP error might answer from now on. Neither is ever answered by one. */
-static __noinline int works_on(const struct scene *s)
+static __noinline int works_on(const struct scene *s, const struct occasion *o, const struct life *life)
 {
 	struct cause *cause;
 
@@ -175,21 +220,22 @@ static __noinline int works_on(const struct scene *s)
 	cause = at_work();
 	if (!cause)
 		return nought();
-	if (s->o->ends) {
+	if (o->ends) {
 		if (cause->skb == (u64)s->skb)
 			cause->life = 0;
 		return nought();
 	}
-	cause->life = s->life->id;
-	cause->skb = (u64)s->skb;
-	cause->dev = s->life->dev;
-	cause->time = s->now;
-	cause->packet = s->h.pair[0];
+	keep_cause(cause, s, life);
+	if (o->stacks & STACK_RST) {
+		cause = cause_of(IS_ANSWERED);
+		if (cause)
+			keep_cause(cause, s, life);
+	}
 	return nought();
 }
 
 /* The life of the packet at hand; 0 if nobody asked for it. */
-static __noinline struct life *find_life(struct scene *s)
+static __noinline struct life *find_life(struct scene *s, const struct occasion *o)
 {
 	struct packet *p = &s->h.pair[0];
 	struct content content;
@@ -200,7 +246,7 @@ static __noinline struct life *find_life(struct scene *s)
 	take_content(s->h.part == HAS_INNER ? &s->h.pair[1] : p, &content);
 	life = bpf_map_lookup_elem(&lives, &key);
 	if (life) {
-		if (same_content(&life->content, &content) && !began_again(s, life)) {
+		if (same_content(&life->content, &content) && !began_again(s, o, life)) {
 			s->changed = !same_ends(&life->last.ends, &p->ends);
 			if (s->changed && config.follow_nat && s->h.part != HAS_INNER)
 				learn(&p->ends, s->now);
@@ -213,7 +259,7 @@ static __noinline struct life *find_life(struct scene *s)
 		learn(&p->ends, s->now);
 	if (!asked && config.follow_nat)
 		asked = is_learned(&s->h.pair[s->h.part ? 1 : 0].ends, s->now);
-	cause = provoked(&s->h, key);
+	cause = provoked(&s->h, key, s->now);
 	if (!asked && !cause)
 		return 0;
 	life = new_life(key, s->now);
@@ -225,13 +271,11 @@ static __noinline struct life *find_life(struct scene *s)
 }
 
 /* A record of the size that is wanted. `big` is a constant on each of both ways, so that the verifier knows what belongs together. */
-static __noinline int write_record(void *ctx, struct scene *s)
+static __noinline int write_record(void *ctx, struct scene *s, const struct occasion *o, struct life *life)
 {
-	const struct occasion *o = s->o;
 	struct sk_buff *skb = s->skb;
-	struct life *life = s->life;
 	struct event *e;
-	u32 big;
+	u64 big; /* not 32 bits: before 6.8 the verifier forgets what such a number was, once it stands on the stack */
 
 	big = config.stacks & o->stacks;
 	if (config.stacks & STACK_RST && o->stacks & STACK_XMIT && (s->h.pair[0].flags & RST || s->h.part == HAS_QUOTED))
@@ -286,49 +330,69 @@ static __noinline int write_record(void *ctx, struct scene *s)
 	return nought();
 }
 
-static __noinline int packet_event(void *ctx, struct sk_buff *skb, const struct occasion *o)
+static __always_inline int look(void *ctx, struct sk_buff *skb, const struct occasion *o, struct scene *s)
 {
-	struct scene s;
-	struct place at;
+	struct life *life;
 	u64 key = (u64)skb;
 	u8 *ip;
 
-	count(SEEN);
-	if (!skb || !find_headers(skb, &at))
+	if (!find_headers(skb, &s->at))
 		return nought();
-	if (o->at_data || at.network_header == 0 || at.network_header == 0xffff)
-		ip = at.data;
+	if (o->at_data || s->at.network_header == 0 || s->at.network_header == 0xffff)
+		ip = s->at.data;
 	else
-		ip = at.head + at.network_header;
-	if (!is_ip(at.protocol)) {
-		if (at.protocol != swap16(0x8100) && at.protocol != swap16(0x88a8))
+		ip = s->at.head + s->at.network_header;
+	if (!is_ip(s->at.protocol)) {
+		if (s->at.protocol != swap16(0x8100) && s->at.protocol != swap16(0x88a8))
 			return nought();
 		if (o->at_data)
 			ip += 4;
 	}
-	if (!read_headers(ip, &s.h))
+	if (!read_headers(ip, &s->h))
 		return nought();
-	s.skb = skb;
-	s.o = o;
-	s.now = bpf_ktime_get_ns();
-	s.kept = 0;
-	s.changed = 0;
-	s.life = find_life(&s);
-	if (!s.life)
+	if (o->not_of_reset && s->h.pair[0].flags & RST)
 		return nought();
-	find_place(&s);
-	if (!s.life->time) {
-		s.life->began = s.life->dev ^ (u64)o->probe << 48 ^ (u64)s.h.pair[0].ttl << 56;
-		find_clone((u64)at.head, key, s.life, s.now);
+	s->skb = skb;
+	s->now = bpf_ktime_get_ns();
+	s->kept = 0;
+	s->changed = 0;
+	life = find_life(s, o);
+	if (!life)
+		return nought();
+	find_place(s, o, life);
+	if (!life->time) {
+		life->began = life->dev ^ (u64)o->probe << 48 ^ (u64)s->h.pair[0].ttl << 56;
+		find_clone((u64)s->at.head, key, life, s->now, o->ends);
 	}
-	s.life->time = s.now;
-	works_on(&s);
-	if (!is_quiet(o->probe) && wanted_namespace(s.life->netns) && (!s.life->dev || wanted_device(s.life->device)))
-		write_record(ctx, &s);
+	life->time = s->now;
+	works_on(s, o, life);
+	if (!o->silent && (!o->if_changed || s->changed) && !is_quiet(o->probe) && wanted_namespace(life->netns) &&
+	    (!life->dev || wanted_device(life->device)))
+		write_record(ctx, s, o, life);
 	if (o->ends)
 		bpf_map_delete_elem(&lives, &key);
 	else
-		s.life->last = s.h.pair[0];
+		life->last = s->h.pair[0];
+	return nought();
+}
+
+static __noinline int packet_event(void *ctx, struct sk_buff *skb, const struct occasion *o)
+{
+	u32 *taken = places_taken(), depth;
+	struct work *work;
+
+	count(SEEN);
+	if (!skb || !taken)
+		return nought();
+	depth = *taken;
+	work = place_at(depth);
+	if (!work) {
+		count(LOST);
+		return nought();
+	}
+	*taken = depth + 1;
+	look(ctx, skb, o, &work->scene);
+	*taken = depth;
 	return nought();
 }
 
@@ -348,7 +412,7 @@ struct plain {
 static __noinline int plain_event(void *ctx, const struct occasion *o, const struct plain *of)
 {
 	struct event *e;
-	u32 big;
+	u64 big; /* not 32 bits: before 6.8 the verifier forgets what such a number was, once it stands on the stack */
 
 	if (is_quiet(o->probe) || !wanted_namespace(of->netns))
 		return nought();
@@ -373,7 +437,8 @@ static __noinline int plain_event(void *ctx, const struct occasion *o, const str
 	e->ifindex = of->ifindex;
 	e->probe = o->probe;
 	e->cpu = bpf_get_smp_processor_id();
-	e->hook = 255;
+	e->hook = o->hook;
+	e->pf = o->pf;
 	e->verdict = o->verdict;
 	e->detail[0] = o->detail[0];
 	e->detail[1] = o->detail[1];

@@ -5,3 +5,4 @@
 char _license[] SEC("license") = "Dual BSD/GPL";
 
 #include "tracepoints.h"
+#include "functions.h"

@@ -32,6 +32,51 @@ enum {
 	OVS_UPCALL,
 };
 
+/* Twelve programs do the same once they know the occasion: one does it for all, so that it is verified once and not twelve times. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u32);
+} packet_programs SEC(".maps"); /* the loader puts its one program in */
+
+static __always_inline int packet_handed(u64 *ctx, void *skb, const struct occasion *o)
+{
+	u32 *taken = places_taken(), depth;
+	struct work *work;
+
+	if (!taken)
+		return 0;
+	depth = *taken;
+	work = place_at(depth);
+	if (!work) {
+		count(LOST);
+		return 0;
+	}
+	*taken = depth + 1;
+	work->skb = (u64)skb;
+	work->occasion = *o;
+	bpf_tail_call(ctx, &packet_programs, 0);
+	*taken = depth;
+	return 0;
+}
+
+SEC("raw_tp")
+int packet_program(u64 *ctx)
+{
+	u32 *taken = places_taken(), depth;
+	struct work *work;
+
+	if (!taken)
+		return 0;
+	depth = *taken - 1;
+	work = place_at(depth);
+	if (work)
+		packet_event(ctx, (void *)work->skb, &work->occasion);
+	*taken = depth;
+	return 0;
+}
+
 /* (skb, location, reason since 5.17, receiving socket since 6.12) */
 SEC("raw_tp/kfree_skb")
 int kfree_skb(u64 *ctx)
@@ -41,7 +86,7 @@ int kfree_skb(u64 *ctx)
 	o.location = ctx[1];
 	if (bpf_core_type_exists(enum skb_drop_reason))
 		o.reason = (u32)ctx[2];
-	return packet_event(ctx, (void *)ctx[0], &o);
+	return packet_handed(ctx, (void *)ctx[0], &o);
 }
 
 #define ON_PACKET(name, number, when, arg, ...)                                               \
@@ -49,10 +94,23 @@ int kfree_skb(u64 *ctx)
 	int name(u64 *ctx)                                                                    \
 	{                                                                                     \
 		struct occasion o = { .probe = number, .stacks = when, .hook = 255, __VA_ARGS__ }; \
-		return packet_event(ctx, (void *)ctx[arg], &o);                               \
+		return packet_handed(ctx, (void *)ctx[arg], &o);                               \
 	}
 
-ON_PACKET(consume_skb, CONSUME_SKB, STACK_OTHER, 0, .ends = 1)
+/* Set by the loader where the tracepoint says who consumes the packet (since 6.3). */
+const volatile u8 consumer_is_told = 0;
+
+/* (skb, location since 6.3) */
+SEC("raw_tp/consume_skb")
+int consume_skb(u64 *ctx)
+{
+	struct occasion o = { .probe = CONSUME_SKB, .stacks = STACK_OTHER, .ends = 1, .hook = 255 };
+
+	if (consumer_is_told)
+		o.location = ctx[1];
+	return packet_handed(ctx, (void *)ctx[0], &o);
+}
+
 ON_PACKET(net_dev_queue, NET_DEV_QUEUE, STACK_XMIT, 0)
 ON_PACKET(net_dev_start_xmit, NET_DEV_START_XMIT, STACK_XMIT, 0)
 ON_PACKET(netif_receive_skb, NETIF_RECEIVE_SKB, STACK_OTHER, 0, .at_data = 1)
@@ -96,7 +154,7 @@ int icmp_send(u64 *ctx)
 
 	o.detail[0] = (u32)ctx[1];
 	o.detail[1] = (u32)ctx[2];
-	return packet_event(ctx, (void *)ctx[0], &o);
+	return packet_handed(ctx, (void *)ctx[0], &o);
 }
 
 /* (socket, skb, reason since 6.10): one of both may be missing. */
@@ -108,7 +166,7 @@ int tcp_send_reset(u64 *ctx)
 
 	if (bpf_core_type_exists(enum sk_rst_reason))
 		o.reason = (u32)ctx[2];
-	if (ctx[1])
+	if (ctx[1]) /* not handed on: before 5.10 no program may do that and call functions too */
 		return packet_event(ctx, (void *)ctx[1], &o);
 	return socket_event(ctx, sk, RST, &o);
 }
@@ -139,7 +197,7 @@ int tcp_probe(u64 *ctx)
 	struct occasion o = { .probe = TCP_PROBE, .stacks = STACK_OTHER, .hook = 255 };
 
 	o.sk = (void *)ctx[0];
-	return packet_event(ctx, (void *)ctx[1], &o);
+	return packet_handed(ctx, (void *)ctx[1], &o);
 }
 
 /* (socket, old state, new state) */
@@ -385,7 +443,7 @@ int ovs_do_execute_action(u64 *ctx)
 	bpf_probe_read_kernel(&a, sizeof(a), (void *)ctx[3]);
 	o.detail[0] = a.nla_type & 0x3fff;
 	bpf_probe_read_kernel(&o.detail[1], sizeof(o.detail[1]), (u8 *)ctx[3] + sizeof(a));
-	return packet_event(ctx, (void *)ctx[1], &o);
+	return packet_handed(ctx, (void *)ctx[1], &o);
 }
 
 SEC("raw_tp/ovs_dp_upcall")
@@ -393,7 +451,7 @@ int ovs_dp_upcall(u64 *ctx)
 {
 	struct occasion o = { .probe = OVS_UPCALL, .stacks = STACK_OTHER, .hook = 255 };
 
-	return packet_event(ctx, (void *)ctx[1], &o);
+	return packet_handed(ctx, (void *)ctx[1], &o);
 }
 
 #endif

@@ -16,7 +16,9 @@ from bothways.trace.probe.probes import PROBES
 
 __all__ = ["SIZE", "TERMS", "pack", "refine"]
 
-TERMS, _NAMESPACES, _GLOBS = 8, 8, 8
+TERMS = 8
+_NAMESPACES = 8
+_GLOBS = 8
 _TERM = struct.Struct("=16s16s16s16s32s32s8HII")
 _GLOB = struct.Struct("=16s16s")
 _REST = struct.Struct("=8I4H8B2Q8I")

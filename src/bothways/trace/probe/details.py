@@ -106,6 +106,10 @@ def _reset(event: Event, _raw: Raw) -> None:
         event["detail"] = {"of": "socket"}
 
 
+def _reject(event: Event, _raw: Raw) -> None:
+    event["reason"] = event["reason_subsystem"] = None  # a rule's will: the function is given no reason
+
+
 def _icmp(event: Event, raw: Raw) -> None:
     event["detail"] = {"icmp_type": raw.numbers[0], "icmp_code": raw.numbers[1]}
 
@@ -163,6 +167,39 @@ def _action(event: Event, raw: Raw) -> None:
     }
 
 
+#: what a hook's function may answer, as include/uapi/linux/netfilter.h counts it
+_VERDICTS = ("DROP", "ACCEPT", "STOLEN", "QUEUE", "REPEAT")
+#: states of a tracked TCP connection, as include/uapi/linux/netfilter/nf_conntrack_tcp.h counts them
+_TRACKED = (
+    "NONE", "SYN_SENT", "SYN_RECV", "ESTABLISHED", "FIN_WAIT", "CLOSE_WAIT", "LAST_ACK", "TIME_WAIT", "CLOSE",
+    "SYN_SENT2",
+)  # fmt: skip
+_ACCEPTED = 1
+#: a packet that the tracker looked at and that has no entry afterwards
+_INVALID: Event = {
+    "info": "INVALID",
+    "status": [],
+    "state": None,
+    "mark": 0,
+    "zone": 0,
+    "original": None,
+    "reply": None,
+}
+
+
+def _tracked(event: Event, raw: Raw) -> None:
+    event["verdict"] = _VERDICTS[raw.verdict] if 0 <= raw.verdict < len(_VERDICTS) else None
+    before = raw.numbers[0] - 1
+    if 0 <= before < len(_TRACKED):
+        event["detail"] = {"state_before": _TRACKED[before]}
+    if event["conntrack"] is None:
+        event["conntrack"] = dict(_INVALID)
+
+
+def _hooked(event: Event, raw: Raw) -> None:
+    event["verdict"] = "ACCEPT" if raw.verdict == _ACCEPTED else "DROP" if raw.verdict < 0 else "STOLEN"
+
+
 DETAILS: Dict[int, Callable[[Event, Raw], None]] = {
     5: _transmission,
     8: _reset,
@@ -180,4 +217,10 @@ DETAILS: Dict[int, Callable[[Event, Raw], None]] = {
     20: _neighbour,
     21: _learned,
     22: _action,
+    43: _reject,
+    44: _reject,
+    47: _icmp,
+    48: _tracked,
+    49: _hooked,
+    50: _hooked,
 }

@@ -7,6 +7,7 @@ run there. Without BPF the devices are told, and the function is unknown.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import pkgutil
@@ -197,7 +198,9 @@ def _namespace(
     try:
         told["devices"] = inside(each.path, look)
     except OSError as error:
-        told["why_not"] = "it cannot be entered: {}".format(error.strerror)
+        told["why_not"] = "it cannot be entered: {}".format(
+            "that needs CAP_SYS_ADMIN" if error.errno == errno.EPERM else error.strerror
+        )
     return told
 
 

@@ -79,3 +79,7 @@ class Gatherer:
         while self._gather():
             pass
         self._gather()
+
+    def close(self) -> None:
+        """Give the ring back; what was gathered is kept."""
+        self._ring.close()

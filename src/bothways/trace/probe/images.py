@@ -65,9 +65,10 @@ def _name(descriptor: int) -> str:
 
 def load_types(types: Btf, elf: Elf) -> int:
     """
-    Bring the object's types into the kernel; returns their descriptor, -1 where one is too new for it.
+    Bring the object's types into the kernel; returns their descriptor, or -1 where it is too old.
 
-    A compiler leaves open how long sections are and where variables stand in them: a linker's work, done here.
+    A compiler leaves open how long sections are and where variables stand in them: a linker does that, and so
+    does this.
     """
     sizes = {section.name: section.size for section in elf.sections}
     offsets = {symbol.name: symbol.value for symbol in elf.symbols if symbol.name and not symbol.function}

@@ -1,12 +1,15 @@
 """Events told by programs in the kernel: which way of each probe is taken, and what they send."""
 
+import os
 import pkgutil
+import platform
 import struct
 import time
 from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 
 from bothways.trace.probe import config
 from bothways.trace.probe.attach import Link
+from bothways.trace.probe.btf import STRUCT
 from bothways.trace.probe.cost import Accounting, spent
 from bothways.trace.probe.elf import Malformed
 from bothways.trace.probe.gather import Gatherer
@@ -23,14 +26,18 @@ from bothways.trace.probe.symbols import Symbols
 from bothways.trace.probe.tiers import TIERS, Tier
 from bothways.trace.probe.trace import Source
 
-__all__ = ["Programs"]
+__all__ = ["Programs", "registers"]
 
 _OBJECT = ("bothways.trace", "bpf/trace.bpf.o")
 _RING, _STATS, _CONFIG = "events", "stats", "config"
 _SEEN, _LOST = 0, 2
+_CONSUMER = "consumer_is_told"
+_SHARED, _SHARING = "packet_program", "packet_programs"
 #: what stands in a program that serves several probes, in the place of the probe's number: "probe id"
 _NUMBER = 0x70726F6265206964
 _PACKET = "sk_buff *"
+#: six arguments and the result, by machine; those of aarch64 are an array at the structure's begin
+_REGISTERS = {"x86_64": ("di", "si", "dx", "cx", "r8", "r9", "ax"), "aarch64": ("regs",)}
 _TIME = struct.Struct("=Q")  # a record begins with the monotonic time
 
 
@@ -61,11 +68,14 @@ class Programs(Source):
         self._accounting = self._account() if options.allow_system_changes else None
         self._object = Object(pkgutil.get_data(*_OBJECT) or b"", kernel)
         try:
-            self._object.configure(_CONFIG, config.pack(options, kernel))
+            self._object.configure(_CONFIG, config.pack(options, kernel, registers(kernel)))
         except ValueError as error:
             raise Misused(str(error)) from error
+        consumed = kernel.tracepoint("consume_skb") or []
+        self._object.configure(_CONSUMER, int(len(consumed) > 1))
         self._object.resize(_RING, options.ring_size)
         self._object.create()
+        self._share()
         self._gatherer = Gatherer(Ring(self._object.maps[_RING]), options.backlog)
         self._gatherer.start()
         usable = {tier.name for tier in tiers if tier.why_not is None}
@@ -77,6 +87,7 @@ class Programs(Source):
         if not used:
             why = [str(row["why_not"]) for row in self.probes if row["why_not"]]
             self.detach()
+            self.close()
             raise Refused(why[0] if why else "there is no probe for these events", 0)
         self.tier = next(tier for tier in TIERS if tier in used)
         attached = {str(row["probe"]): str(row["tier"]) for row in self.probes if row["attached"]}
@@ -86,15 +97,27 @@ class Programs(Source):
 
     # Attaching
 
+    def _share(self) -> None:
+        """Load the program that others hand packets on to; so it is verified once for all of them."""
+        descriptor = self._object.load(_SHARED)
+        self._object.maps[_SHARING].update(struct.pack("<I", 0), struct.pack("<I", descriptor))
+        self._shared = descriptor
+
     def _wanted(self, probe: Probe) -> bool:
         """Whether a probe is asked for, or needed to tell packets apart."""
         return not self._options.events or probe.event in self._options.events or probe.always
 
     def _attach(self, probe: Probe, usable: Set[str]) -> Dict[str, Any]:
         """Attach a probe in the best way that this kernel takes; returns its row of the start line."""
+        if probe.unless is not None and self._kernel.enumerators(probe.unless) is not None:
+            return _row(probe, None, attached=False, why_not="a tracepoint tells it on this kernel")
         reasons = []
         for way in probe.ways:
             if way.tier not in usable:
+                continue
+            unfit = self._unfit(way, usable)
+            if unfit is not None:
+                reasons.append(unfit)
                 continue
             links: List[Link] = []
             try:
@@ -111,9 +134,20 @@ class Programs(Source):
         why = "; ".join(reasons) or "needs one of these tiers: {}".format(ways)
         return _row(probe, None, attached=False, why_not=why)
 
+    def _unfit(self, way: Way, usable: Set[str]) -> Optional[str]:
+        """Say why a way that could be taken is not."""
+        if way.needs is not None and self._kernel.enumerators(way.needs) is None:
+            return "{}: this kernel has no {}".format(way.tier, way.needs)
+        if way.alone and usable & {"fentry", "kprobe"}:
+            return "it does not tell all of them on this kernel; the functions are probed"
+        return None
+
     def _resolved(self, way: Way) -> List[Tuple[str, Optional[str]]]:
         """Name the programs of a way; one that is there for several positions of the packet, by its own."""
-        return [(self._placed(name, way.target or ""), way.target) for name in way.programs]
+        named = [name.partition("@") for name in way.programs]
+        return [
+            (self._placed(name, place or way.target or ""), place or way.target) for name, _, place in named
+        ]
 
     def _placed(self, name: str, function: str) -> str:
         if not name.endswith("*"):
@@ -193,7 +227,21 @@ class Programs(Source):
 
     def close(self) -> None:
         """Take everything out of the kernel."""
+        self._gatherer.close()
         self._object.close()
+        os.close(self._shared)
+
+
+def registers(kernel: Kernel) -> List[int]:
+    """Where six arguments and the result stand in ``struct pt_regs``, bytes; empty for other machines."""
+    names = _REGISTERS.get(platform.machine(), ())
+    for found in kernel.find("pt_regs", frozenset({STRUCT})):
+        at = {member.name: member.bit_offset // 8 for member in found.image.members(found.type)}
+        if "regs" in names:
+            return [8 * number for number in (0, 1, 2, 3, 4, 5, 0)]
+        if names and all(name in at for name in names):
+            return [at[name] for name in names]
+    return []
 
 
 def _row(probe: Probe, tier: Optional[str], *, attached: bool, why_not: Optional[str]) -> Dict[str, Any]:

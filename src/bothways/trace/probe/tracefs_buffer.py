@@ -14,7 +14,7 @@ __all__ = ["Buffer"]
 
 _STACK = 4  # the record type of a kernel stack, kernel/trace/trace.h; its format file says the same
 _STACK_AT = 8  # where it starts behind the common fields: a length, and then the addresses
-_MOST_PAGES = 4096  # of one CPU in one reading
+_MOST_PAGES = 256  # of one CPU in one reading: what is behind waits in the kernel
 _SMALLEST = 64  # KiB of one CPU
 _COUNTED = ("overrun", "commit overrun", "dropped events")
 

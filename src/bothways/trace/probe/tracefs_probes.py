@@ -12,7 +12,7 @@ import atexit
 import errno
 import os
 import time
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, FrozenSet, List, Optional, Tuple
 
 from bothways.trace.probe.fetch import Layout, definition, registers
 from bothways.trace.probe.kernel import Kernel
@@ -26,7 +26,7 @@ from bothways.trace.probe.tracefs_tap import TAPS, Tap, Way, symbols_of
 __all__ = ["Tracing"]
 
 #: which events get call stacks, by the word of ``--stack``
-_POLICIES: Dict[str, Optional[frozenset[str]]] = {
+_POLICIES: Dict[str, Optional[FrozenSet[str]]] = {
     "all": None,
     "drop": frozenset({"drop", "rst"}),
     "rst": frozenset({"rst"}),
