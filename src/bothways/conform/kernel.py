@@ -71,19 +71,32 @@ class RunningKernel:
         self._site.close()
 
     def ask(self, case: Case) -> Case:
-        """Send the segments of a sequence; return it with what the kernel made of them."""
+        """
+        Send the segments of a sequence; return it with what the kernel made of them.
+
+        It is sent again, from another port, if a busy machine took so long that a second passed in between:
+        then the times that are left are not those that the kernel gave.
+        """
         for name, value in case.sysctls:
             if self._sysctls.get(name) != value:
                 self._site.set(name, value)
                 self._sysctls[name] = value
+        results: tuple[Result, ...] = ()
+        for _ in range(_TRIES):
+            start = time.monotonic()
+            port = self._fresh_port()
+            results = tuple(self._step(port, segment) for segment in case.segments)
+            if time.monotonic() - start < _PROMPT:
+                break
+        return Case(case.name, case.kind, case.nat, case.sysctls, case.segments, results)
+
+    def _fresh_port(self) -> int:
         if self._ports % _PORTS == 0:
             self._table.flush()
             self._events.read(None)
             self._ports = 0
-        port = SPORT + self._ports
         self._ports += 1
-        results = tuple(self._step(port, segment) for segment in case.segments)
-        return Case(case.name, case.kind, case.nat, case.sysctls, case.segments, results)
+        return SPORT + self._ports - 1
 
     def _step(self, port: int, segment: Segment) -> Result:
         side = segment["dir"]
@@ -152,6 +165,10 @@ class RunningKernel:
             if frame is None or struct.unpack_from("!H", frame, 18)[0] == self._ident:
                 return frame
 
+
+#: Seconds within which a sequence is over, and how often it is tried.
+_PROMPT: Final = 0.9
+_TRIES: Final = 3
 
 #: Link headers of what A and B send to their router.
 _HEADS: Final = {

@@ -32,7 +32,7 @@ _ROUNDS: Final = 6
 _PATIENCE: Final = 2.0
 _PKTINFO: Final = 8  # ip(7); the socket module has no name for it
 #: As many errors may go to one address within so many seconds.
-_LIMIT, _LIMIT_S = 3, 5.5
+_LIMIT, _LIMIT_S = 2, 8.0
 _UNREACHABLE: Final = 3
 _SYSCTLS: Final[Mapping[str, str]] = {
     "net.ipv4.ip_forward": "1",

@@ -198,7 +198,8 @@ def _payload(chance: Random, place: Place) -> str:
             f"tcp dport set {chance.choice(PORTS)}",
             f"udp dport set {chance.choice(PORTS)}",
             f"{_ip(place)} dscp set 0x0a",
-            "ip ttl set 9" if place.version == 4 else "ip6 hoplimit set 9",
+            # Not the hop limit of IPv6: behind a checksum that the tracker took in software it spoils it.
+            "ip ttl set 9" if place.version == 4 else "ip6 dscp set cs1",
         )
     )
 

@@ -122,7 +122,10 @@ def _conditions(
         protocol = target.protocol
     words = [f"-p {protocol}"] if protocol else []
     kinds = ["protocol"] if protocol else []
-    taken: set[str] = set()
+    # Of two conditions on flags `iptables-save` of nf_tables shows one.
+    taken: set[str] = (
+        {"tcp"} if target is not None and target.tables == ("mangle",) and target.protocol else set()
+    )
     for _ in range(count):
         fitting = {
             name: row

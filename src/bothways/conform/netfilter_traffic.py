@@ -107,7 +107,9 @@ class FilterTraffic:
         )
         opened = opened or local > 1 or (local > 0 and not answered)
         if packet.tcp is not None and packet.tcp.flags & _SYN and opened:
-            return  # the router's own stack has taken it
+            # The router's own stack has taken it, and what it answers with is its own affair.
+            self.sent = [each for each in self.sent if each[1].source != packet.source]
+            return
         self.sent.append((leg, packet))
         self.seen += [(at, each) for at, each in came if each.ip is not None and _transport(each)]
 

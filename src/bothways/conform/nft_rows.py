@@ -311,7 +311,7 @@ ACTIONS: Final[Mapping[str, Row]] = {
                 # Not `th dport set`: behind a condition on TCP nft lists it as `tcp dport set`.
                 f"udp dport set {d.port()}",
                 f"{d.ip} dscp set af11",
-                f"{d.ip} {'ttl' if d.ip == 'ip' else 'hoplimit'} set 7",
+                "ip ttl set 7" if d.ip == "ip" else "ip6 dscp set cs1",
             )
         ),
     ),

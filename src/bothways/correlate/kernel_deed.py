@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from bothways.correlate.kernel_provoked import is_error
+from bothways.correlate.kernel_swallowed import swallowed
 from bothways.facts.kernel_account import Deed, DeedKind, Known, Provocation, TracedPacket
 from bothways.facts.kernel_event import Happening, KernelEvent, function_name
 from bothways.facts.packet import Flag, Packet
@@ -92,6 +93,7 @@ def deeds_of(packets: Sequence[TracedPacket]) -> tuple[Deed, ...]:
     deeds.extend(deed for deed in _unannounced(packets) if (deed.kind, deed.packet) not in known)
     answered = {d.provoked_by.number for d in deeds if d.provoked_by is not None and not d.foreign}
     deeds.extend(_drops(packets, answered))
+    deeds.extend(swallowed(packets))
     order = {id(timed.event): timed.low_ns for packet in packets for timed in packet.events}
     return tuple(sorted(deeds, key=lambda deed: order.get(id(deed.event), deed.event.time_ns)))
 

@@ -18,7 +18,7 @@ from bothways.correlate.kernel_deed import written
 from bothways.correlate.kernel_identity import Ends, ends_of
 from bothways.correlate.kernel_stack_diff import compare_stacks
 from bothways.facts.kernel_account import Deed, DeedKind, Parting, TracedPacket
-from bothways.facts.kernel_event import Happening, KernelEvent, function_name
+from bothways.facts.kernel_event import Happening, KernelEvent, stack_functions
 
 __all__ = ["partings_of"]
 
@@ -44,10 +44,10 @@ class _Visit:
 
     @property
     def accepted(self) -> KernelEvent | None:
-        """The event in which it was taken for good: by a socket, or freed in peace."""
+        """The event in which it was taken for good; that it was freed in peace tells nothing."""
         if any(e.happening in _ENDS for e in self.events):
             return None
-        wanted = (Happening.SOCKET, Happening.LOCAL_DELIVER, Happening.CONSUME)
+        wanted = (Happening.SOCKET, Happening.LOCAL_DELIVER)
         return next((e for e in reversed(self.events) if e.happening in wanted), None)
 
 
@@ -180,7 +180,7 @@ def _functions(visit: _Visit, end: KernelEvent | None = None) -> tuple[str, ...]
         stacks = [end.stack]
     if stacks:
         deepest = max(stacks, key=len)
-        return tuple(function_name(frame) for frame in reversed(deepest))
+        return tuple(reversed(stack_functions(deepest)))
     return tuple(dict.fromkeys(e.function for e in events if e.function is not None))
 
 

@@ -15,7 +15,7 @@ from difflib import SequenceMatcher
 from types import MappingProxyType
 from typing import Final
 
-from bothways.facts.kernel_event import function_name
+from bothways.facts.kernel_event import stack_functions
 
 __all__ = ["MEANINGS", "StackDiff", "StackRow", "compare_stacks", "meaning_of"]
 
@@ -107,7 +107,7 @@ def compare_stacks(first: Sequence[str], second: Sequence[str]) -> StackDiff:
 
     :param first: frames with or without offsets, innermost first.
     """
-    one, two = (tuple(function_name(frame) for frame in reversed(stack)) for stack in (first, second))
+    one, two = (tuple(reversed(stack_functions(stack))) for stack in (first, second))
     rows = []
     for tag, low, high, low2, high2 in SequenceMatcher(None, one, two, autojunk=False).get_opcodes():
         if tag == "equal":

@@ -24,16 +24,14 @@ def contradictions(snapshot: Snapshot, connection: Connection | None) -> tuple[P
 
     A packet that a flow rewrote was seen with both addresses. A flow of an earlier table that matches it must
     have counted some packet too, if nothing else in that table could take it and no way goes round the table.
-    Of a filtered view that cannot be said: the flows that it hides may have taken the packet. Nor of a flow
-    that asks for what captures do not show, as its port.
+    Nothing is said of a flow that asks for what captures do not show, as its port. A filtered view may hide
+    the flow that took the packet: there it is told with this reserve, for the port as well.
     """
     if connection is None:
         return ()
     found: dict[str, Problem] = {}
     for host, bridge, rewriter, packet in _rewrites(snapshot, connection):
-        if bridge.flows is None or not bridge.flows.whole:
-            continue
-        for flow in bridge.flows:
+        for flow in bridge.flows or ():
             if not (_takes(flow, bridge, packet) and _passes(bridge, flow.table, rewriter.table)):
                 continue
             problem = _compare(host, bridge, flow, rewriter, packet)
@@ -90,15 +88,17 @@ def _compare(host: str, bridge: Bridge, flow: Flow, rewriter: Flow, packet: Pack
         return None
     onward = any(a.name in ("goto_table", "resubmit") for a in flow.actions)
     named = any(t.field in ("nw_src", "nw_dst") for t in flow.match)
-    shown = all(term.field in _SHOWN for term in flow.match)
+    whole = bridge.flows is not None and bridge.flows.whole
+    shown = not whole or all(term.field in _SHOWN for term in flow.match)
     if not (onward and named and shown and _admits(flow, packet)):
         return None
+    reserve = "" if whole else ", unless a flow that this filtered view hides took them"
     return Problem(
         Kind.CONTRADICTION,
         flow.span,
-        f"{host} {bridge.name}: this flow of table={flow.table} counted no packet, although the reply that "
-        f"table={rewriter.table} rewrote has to pass it",
-        "it was added anew or its counter was reset since then: dump the flows again and compare n_packets",
+        f"{host} {bridge.name}: table={flow.table} counts 0 packets where table={rewriter.table} counts "
+        f"{rewriter.packets} of the same, which must have passed it before{reserve}",
+        f"dump the flows of {bridge.name} again, whole, and compare n_packets: this may be a newer flow",
     )
 
 

@@ -254,6 +254,8 @@ def _claim(deed: Deed) -> str:
     if deed.foreign:
         what = "a RST" if deed.kind is DeedKind.RST else "an ICMP error"
         return f"{what} came in at {event.place} from a station that was not traced"
+    if deed.inferred:
+        return f"a listener at {event.place} took the SYN and did not answer it, as with a full accept queue"
     function = "" if deed.function is None else f" in {deed.function}"
     answered = "" if deed.provoked_by is None else ", in answer to a packet of this connection"
     return f"the kernel of {event.place} {_DID[deed.kind]}{function}{answered}{why}"

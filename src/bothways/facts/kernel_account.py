@@ -101,6 +101,7 @@ class Deed:
     :param foreign: True if it came in from a station that was not traced; *event* is where.
     :param aside: it happened to a copy, and the packet itself went on; or the packet had been answered
         already.
+    :param inferred: no event tells it: it follows from what did not happen.
     """
 
     kind: DeedKind
@@ -111,6 +112,7 @@ class Deed:
     provoked_by: Provocation | None = None
     aside: bool = False
     foreign: bool = False
+    inferred: bool = False
 
 
 @dataclass(frozen=True, slots=True)

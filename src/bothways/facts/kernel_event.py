@@ -7,7 +7,7 @@ tracepoints see neither a verdict nor what the tracker thought, so None there is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -16,7 +16,15 @@ from bothways.facts.packet import Packet
 from bothways.facts.quick import quick
 from bothways.facts.span import Span
 
-__all__ = ["Happening", "KernelConntrack", "KernelEvent", "KernelPacket", "KernelTuple", "function_name"]
+__all__ = [
+    "Happening",
+    "KernelConntrack",
+    "KernelEvent",
+    "KernelPacket",
+    "KernelTuple",
+    "function_name",
+    "stack_functions",
+]
 
 
 class Happening(StrEnum):
@@ -194,3 +202,20 @@ def function_name(frame: str) -> str:
     for suffix in (".isra", ".part", ".constprop", ".cold", ".llvm"):
         bare = bare.partition(suffix)[0]
     return bare
+
+
+def stack_functions(frames: Iterable[str]) -> tuple[str, ...]:
+    """
+    The functions of a stack without those of tracing itself.
+
+    A function that is traced stands there twice, around a trampoline.
+
+    >>> stack_functions(["ip_rcv+0x1", "bpf_trampoline_64+0x5", "ip_rcv+0x0", "process_backlog+0x85"])
+    ('ip_rcv', 'process_backlog')
+    """
+    names: list[str] = []
+    for frame in frames:
+        name = function_name(frame)
+        if not name.startswith(("bpf_trampoline", "bpf_prog_")) and name not in names[-1:]:
+            names.append(name)
+    return tuple(names)

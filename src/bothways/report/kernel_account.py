@@ -52,6 +52,10 @@ _AGENTS: Final[Mapping[str, str]] = {
 }
 #: What the tracker says of a packet that it does not follow.
 _REFUSED: Final = frozenset({"INVALID", "UNTRACKED"})
+_SWALLOWED: Final = (
+    "the listener took the SYN and did not answer; its accept queue is full (nstat TcpExtListenOverflows), "
+    "or memory is short"
+)
 _MOST_DEEDS: Final = 20
 _MOST_NUMBERS: Final = 8
 _MOST_PARTINGS: Final = 3
@@ -193,11 +197,13 @@ def deed_sentence(deed: Deed) -> str:
         text += f": {event.reason}{f' ({owner})' if owner else ''}"
     if event.rule and isinstance(event.rule.get("text"), str):
         text += f", by rule {event.rule['text']}"
+    if deed.inferred:
+        text += f": {_SWALLOWED}"
     return text
 
 
 def _basis(deed: Deed) -> str:
-    read = f"{deed.event.tier}, {deed.event.probe}"
+    read = f"{deed.event.tier}, {deed.event.probe}{', inferred' if deed.inferred else ''}"
     return f"{read}, function by its call stack" if deed.by_stack else read
 
 
@@ -215,11 +221,11 @@ def _tracker(deed: Deed, account: KernelAccount) -> str:
     for timed in reversed(account.packet(number).events):
         event = timed.event
         entry = event.conntrack
-        if (
-            (event.host, event.netns) != (deed.event.host, deed.event.netns)
-            or entry is None
-            or entry.info is None
-        ):
+        here = (event.host, event.netns) == (deed.event.host, deed.event.netns)
+        if not here or entry is None or entry.info is None:
+            continue
+        # What hung on the packet when it was freed may be newer than what was decided.
+        if event.happening is not Happening.CONNTRACK and entry.info not in _REFUSED:
             continue
         state = f", the entry was in {entry.state}" if entry.state else ""
         return f"the tracker took #{number} as {entry.info}{state} ({event.tier}, {event.probe})"

@@ -16,7 +16,7 @@ from bothways.correlate.kernel_deed import maker_in
 from bothways.correlate.kernel_identity import ends_of
 from bothways.correlate.kernel_stack_diff import MEANINGS
 from bothways.facts.kernel_account import DeedKind
-from bothways.facts.kernel_event import Happening, KernelEvent, KernelPacket, function_name
+from bothways.facts.kernel_event import Happening, KernelEvent, KernelPacket, function_name, stack_functions
 from bothways.facts.packet import ICMP, ICMP6, TCP, UDP, Packet
 from bothways.report.words import ELLIPSIS, plain, shorten_name
 
@@ -283,7 +283,7 @@ def chain_words(
 
     :param beginning: leave out what this function called, if it is there.
     """
-    names = [function_name(frame) for frame in stack or ()]
+    names = list(stack_functions(stack or ()))
     if beginning in names:
         names = names[names.index(beginning) :]
     while len(names) > 1 and names[0] in _FREES:

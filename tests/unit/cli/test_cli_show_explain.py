@@ -71,7 +71,7 @@ def test_what_is_no_part_is_refused() -> None:
 
     assert (result.exit_code, result.stdout) == (2, "")
     assert "`flowz` is neither a file nor a part" in result.stderr
-    assert "hosts, captures, stacks, missing, problems, files" in result.stderr
+    assert "hosts, captures, stacks, traces, missing, problems, files" in result.stderr
 
 
 def test_json_for_programs() -> None:

@@ -215,3 +215,22 @@ def test_addresses_without_numbers_are_no_null_segment() -> None:
     ends = headers(CLIENT, NAME, "none", seq=None)
 
     assert packet_words(event("rst-sent", packet=ends).packet) == "IP 192.0.2.10.17350 > 192.0.2.100.22: TCP"
+
+
+def test_what_hung_on_a_packet_when_it_was_freed_is_no_verdict() -> None:
+    """The entry of a refused connection is in CLOSE by then; the tracker's own event says what it thought."""
+    syn = headers(CLIENT, NAME, "S", ip_id=1)
+
+    def story(word: str) -> str:
+        made = Story().start().event("receive", 1, "r", "eth0", syn)
+        made.event(word, 1, "r", "eth0", syn, conntrack={"info": "NEW", "state": "CLOSE"})
+        return rendered(made.event("drop", 1, "r", "eth0", syn, reason="X", location="f+0x1"))
+
+    assert "the tracker took" not in story("local-deliver")
+    assert "the tracker took #1 as NEW, the entry was in CLOSE" in story("conntrack")
+
+
+def test_frames_of_tracing_itself_are_left_out() -> None:
+    stack = ("nf_hook_slow+0x3e", "bpf_trampoline_6442553592+0x6c", "nf_hook_slow+0x5", "ip_forward+0x1")
+
+    assert chain_words(stack) == "nf_hook_slow < ip_forward"

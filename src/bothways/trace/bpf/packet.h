@@ -266,7 +266,7 @@ struct headers {
 };
 
 /* The packet at `at`, and the one within it if there is one. 0 if there is no IP header.
- * What was read is copied onto itself by a helper: so the verifier forgets by which way it came about, and follows one instead of fifty. */
+ * `h` stands in a map and not on the stack: so the verifier does not know what is in it, and follows one way instead of fifty. */
 static __noinline int read_headers(const u8 *at, struct headers *h)
 {
 	h->part = 0;
@@ -280,11 +280,8 @@ static __noinline int read_headers(const u8 *at, struct headers *h)
 			h->part = 0;
 			return i;
 		}
-		bpf_probe_read_kernel(p, sizeof(*p), p);
-		if (i) {
-			bpf_probe_read_kernel(&h->vni, sizeof(h->vni), &h->vni);
+		if (i)
 			return 1;
-		}
 		at = find_second(at, p, &part, &vni);
 		if (!at)
 			return 1;

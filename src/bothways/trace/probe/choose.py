@@ -1,6 +1,7 @@
 """The best source of events that this host allows, of those that were asked for."""
 
-from typing import Any, Dict, Iterator, List, Optional, Set
+from collections import deque
+from typing import Any, Deque, Dict, Iterator, List, Optional, Set
 
 from bothways.trace.probe.hostns import Namespaces
 from bothways.trace.probe.kernel import Kernel
@@ -83,13 +84,15 @@ class KernelTracing(Source):
         self._source = Tracefs(kernel, symbols, namespaces, options)
         self._source.start()
         self.probes = self._source.probes
-        self._rest: List[Dict[str, Any]] = []
+        self._waiting: Deque[Dict[str, Any]] = deque()
         self._ended = False
 
     def events(self, seconds: float) -> Iterator[Dict[str, Any]]:
         """Tell what the kernel has written."""
-        rest, self._rest = self._rest, []
-        for event in rest if self._ended else self._source.poll(seconds):
+        if not self._waiting and not self._ended:
+            self._waiting.extend(self._source.poll(seconds))
+        while self._waiting:  # who reads may go away in the middle, and come back
+            event = self._waiting.popleft()
             inode = event["netns_inode"]
             if isinstance(inode, int):
                 self._seen.add(inode)
@@ -101,7 +104,7 @@ class KernelTracing(Source):
 
     def detach(self) -> None:
         """Take tracing out; what was written until then is kept."""
-        self._rest = self._source.rest()
+        self._waiting.extend(self._source.rest())
         self._ended = True
         self._source.close()
 

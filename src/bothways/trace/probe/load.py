@@ -255,7 +255,7 @@ class Object:
             place = self.kernel.function_place(where)
         if place is None:
             what = "tracepoint" if program.kind == "tp_btf" else "function"
-            raise Refused("this kernel does not describe a {} {}".format(what, where), 0)
+            raise Refused("this kernel has no {} {}, or its module is not loaded".format(what, where), 0)
         image, number = place
         return Target(
             _ATTACH[program.kind], number, 0 if image is self.kernel.btf else image_descriptor(image.name)
@@ -292,9 +292,9 @@ def _why_no_map(shape: Shape, error: OSError) -> str:
 
 def _why_not_attached(name: str, where: str, error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
-        return "this kernel has no {}".format(
-            where if error.filename is None else "kprobes ({})".format(error.filename)
-        )
+        if error.filename is not None:
+            return "this kernel has no kprobes ({})".format(error.filename)
+        return "this kernel has no {}, or its module is not loaded".format(where)
     if error.errno == errno.EPERM:
         return "EPERM at the attachment to {}: {}".format(where, refusal())
     code = errno.errorcode.get(error.errno or 0, str(error.errno))

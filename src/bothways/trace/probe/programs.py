@@ -63,6 +63,7 @@ class Programs(Source):
         self._cost: Optional[Dict[str, Any]] = None
         self._options = options
         self._kernel = kernel
+        self._decoded: Optional[Iterator[Dict[str, Any]]] = None
         self._problems: List[Dict[str, Any]] = []
         self._links: Dict[str, List[Link]] = {}
         self._accounting = self._account() if options.allow_system_changes else None
@@ -160,7 +161,7 @@ class Programs(Source):
     def _position(self, function: str) -> int:
         arguments = self._kernel.function(function)
         if arguments is None:
-            raise Refused("this kernel does not describe a function {}".format(function), 0)
+            raise Refused("this kernel has no function {}, or its module is not there".format(function), 0)
         for position, argument in enumerate(arguments):
             if argument.type == _PACKET:
                 return position
@@ -177,8 +178,15 @@ class Programs(Source):
     # Telling
 
     def events(self, seconds: float) -> Iterator[Dict[str, Any]]:
-        """Decode what was gathered."""
-        self._gatherer.wait(seconds)
+        """Decode what was gathered; who stops in the middle finds the rest the next time."""
+        if self._decoded is None:
+            self._gatherer.wait(seconds)
+            self._decoded = self._decode()
+        for event in self._decoded:  # not `yield from`: that would end it with who stops in the middle
+            yield event
+        self._decoded = None
+
+    def _decode(self) -> Iterator[Dict[str, Any]]:
         for piece in self._gatherer.pieces():
             for each in piece:
                 # While some programs were attached and others not, a packet's story had gaps.

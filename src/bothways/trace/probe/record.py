@@ -166,7 +166,7 @@ class Decoder:
             "stack": stack,
         }
         if number in details.DETAILS:
-            blob = bytes(record[_AT_SECOND : _AT_SECOND + _BLOB]) if parts & _BLOB_THERE else b""
+            blob = bytes(record[_AT_SECOND : _AT_SECOND + _BLOB]) if parts & _BLOB_THERE else bytes(_BLOB)
             details.DETAILS[number](event, details.Raw(verdict, (first, second, third), blob, family))
         return event
 

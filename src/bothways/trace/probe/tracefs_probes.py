@@ -194,10 +194,11 @@ class Tracing:
         problem: Optional[OSError] = None
         for symbol in symbols_of(way.target):
             line = definition(way, symbol, event, self._layout, registers())
-            problem = _written(path, line)
-            if problem is None:
+            refused = _written(path, line)
+            if refused is None:
                 self._defined.append(event)
                 return symbol, event
+            problem = problem or refused  # what is said of the function's own name counts
         raise problem or OSError(errno.ENOENT, os.strerror(errno.ENOENT))
 
     def _positioned(self, way: Way) -> Way:
