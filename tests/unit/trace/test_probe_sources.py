@@ -9,6 +9,8 @@ import pytest
 
 from bothways.trace.probe.choose import KernelTracing
 from bothways.trace.probe.programs import Programs
+from bothways.trace.probe.symbols import Symbols
+from bothways.trace.probe.tiers import Tier
 
 EVENTS = [{"n": number, "netns_inode": None, "device": None} for number in range(5)]
 
@@ -55,3 +57,19 @@ def test_what_is_left_is_told_the_next_time(
     told += [event["n"] for event in source.events(0)]
     told += [event["n"] for event in source.events(0)]
     assert told == [0, 1, 2, 3, 4]
+
+
+def test_the_last_tier_says_once_what_a_better_one_would_need() -> None:
+    source = tracing()
+    source.tiers = [
+        Tier("fentry", "this kernel forbids it"),
+        Tier("raw_tracepoint", "EPERM: this process lacks CAP_BPF"),
+        Tier("tracefs", None),
+    ]
+    source._told, source._symbols = set(), Symbols(b"0000000000000000 T ip_rcv\n")  # noqa: SLF001
+    source._symbols.read()  # noqa: SLF001
+
+    better, names = source.problems()
+    assert "raw_tracepoint sees more" in better["text"]
+    assert "CAP_SYSLOG" in names["text"]
+    assert source.problems() == []

@@ -79,6 +79,8 @@ class KernelTracing(Source):
         from bothways.trace.probe.tracefs import Tracefs  # noqa: PLC0415
 
         self.tiers = tiers
+        self._symbols = symbols
+        self._told: Set[str] = set()
         self._namespaces = namespaces
         self._seen: Set[int] = set()
         self._source = Tracefs(kernel, symbols, namespaces, options)
@@ -101,6 +103,20 @@ class KernelTracing(Source):
     def counters(self) -> Dict[str, int]:
         """Tell the source's own counters."""
         return {"seen": self._source.seen, "lost": self._source.lost}
+
+    def problems(self) -> List[Dict[str, Any]]:
+        """Say once that a better tier needs more rights, and that addresses have no names."""
+        found = []
+        better = next((tier for tier in reversed(self.tiers[:-1]) if "CAP_" in (tier.why_not or "")), None)
+        if better is not None:
+            text = "the tier {} sees more, and cannot be used: {}".format(better.name, better.why_not)
+            found.append({"text": text, "hint": "run it as root, with all capabilities"})
+        if self._symbols.why_not is not None:
+            text = "addresses have no names: " + self._symbols.why_not
+            found.append({"text": text, "hint": "run it as root, with CAP_SYSLOG"})
+        fresh = [each for each in found if each["text"] not in self._told]
+        self._told.update(each["text"] for each in fresh)
+        return fresh
 
     def detach(self) -> None:
         """Take tracing out; what was written until then is kept."""
