@@ -193,6 +193,10 @@ class NetfilterBed:
             _write({key: self._base[key] for key in self._changed})
             _write({"net.ipv4.route.flush": "1"})  # what errors taught
         self._changed = {}
+        # What waited for a neighbour is answered with an error when the kernel gives it up: now, not in a
+        # case that knows nothing of it.
+        self._exec("ip", "neigh", "flush", "nud", "incomplete")
+        self._drain()
 
     def _do(self, setting: Setting) -> None:
         self._changed = dict(setting.sysctls)
