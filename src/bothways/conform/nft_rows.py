@@ -310,8 +310,7 @@ ACTIONS: Final[Mapping[str, Row]] = {
                 f"{d.ip} saddr set {d.host()}",
                 # Not `th dport set`: behind a condition on TCP nft lists it as `tcp dport set`.
                 f"udp dport set {d.port()}",
-                f"{d.ip} dscp set af11",
-                "ip ttl set 7" if d.ip == "ip" else "ip6 dscp set cs1",
+                *(("ip dscp set af11", "ip ttl set 7") if d.ip == "ip" else ()),
             )
         ),
     ),

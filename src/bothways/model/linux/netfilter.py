@@ -120,7 +120,9 @@ class Netfilter:
     def masquerade(self, buffer: Buffer) -> IPAddress | None:
         """The source address that MASQUERADE takes: of the device that the packet leaves by."""
         ip = buffer.packet.ip
-        toward = buffer.next_hop if ip is None or ip.src.version == 4 else ip.dst  # noqa: PLR2004 - IPv4
+        # a route without a gateway asks with the destination as it is now (``rt_nexthop``)
+        asks = ip is not None and (buffer.on_link or ip.src.version != 4)  # noqa: PLR2004 - IPv4
+        toward = ip.dst if asks and ip is not None else buffer.next_hop
         return select(self.netns, buffer.device_out, toward)
 
     def mtu(self, buffer: Buffer) -> int | None:
