@@ -42,6 +42,8 @@ class PrivateSwitch:
     def __init__(self) -> None:
         self._path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
         _check(self._path)
+        dies_with_us = ("setpriv", "--pdeathsig", "KILL", "--")
+        self._around = dies_with_us if shutil.which("setpriv", path=self._path) else ()
         self._folder = Path(tempfile.mkdtemp(prefix="bw-ovs-"))
         self._daemons: list[subprocess.Popen[bytes]] = []
         self._control: ControlSocket | None = None
@@ -161,11 +163,8 @@ class PrivateSwitch:
 
     def _daemon(self, sign: str, program: str, *words: str) -> None:
         """Start a daemon and wait for its socket."""
-        die_with_us = (
-            ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv", path=self._path) else []
-        )
         log = self._folder / f"{program}.log"
-        argv = [*die_with_us, "unshare", "-n", "--", program, *words, "-vconsole:off", f"--log-file={log}"]
+        argv = [*self._around, "unshare", "-n", "--", program, *words, "-vconsole:off", f"--log-file={log}"]
         with log.open("ab") as said:
             daemon = subprocess.Popen(
                 [*argv, "-vfile:err"], env=self._env(), cwd=self._folder, stdout=said, stderr=said
@@ -187,6 +186,8 @@ class PrivateSwitch:
         return done.stdout
 
     def _run(self, *argv: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
+        # ovs-vsctl waits for a switch that has died with us: it must go as well
+        argv = (*self._around, *argv)
         return subprocess.run(
             argv, input=given, env=self._env(), cwd=self._folder, capture_output=True, text=True, check=False
         )
