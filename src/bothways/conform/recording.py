@@ -37,6 +37,7 @@ from typing import IO, Any, Final, cast
 import orjson
 
 from bothways.conform.segment_keys import CASE_KEYS, fault_of, is_mixed
+from bothways.facts.quick import quick
 from bothways.model.linux.conntrack.settings import NAMES
 
 __all__ = ["Case", "RecordingError", "Result", "Segment", "line_of", "read_recording", "write_recording"]
@@ -54,6 +55,7 @@ class RecordingError(Exception):
     """A line that is no sequence; the text begins with ``file:line``."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Case:
     """
@@ -87,13 +89,13 @@ def read_recording(
     :raises RecordingError: with the place of the first line that is no sequence.
     :raises OSError: if the file cannot be read.
     """
-    number = 0
+    number, name = 0, str(path)
     try:
         with _opened(path) as lines:
             for number, line in enumerate(lines, 1):
                 if line.isspace():
                     continue
-                place = f"{path}:{number}"
+                place = f"{name}:{number}"
                 if rulesets is not None and _RULESET.match(line):
                     rulesets(_ruleset(line, place), place)
                 else:
@@ -165,9 +167,10 @@ def _case(line: bytes, place: str) -> Case:
         mixed = family != _IPV4 or not _are_plain(segments)
         if mixed:
             _check(segments, family, place)
-        if not all(map(_is_result, results)):
-            index = list(map(_is_result, results)).index(False)
-            raise RecordingError(f"{place}: result {index} is damaged: {_shown(results[index])}")
+        for index, result in enumerate(results):
+            if _is_result(result):
+                continue
+            raise RecordingError(f"{place}: result {index} is damaged: {_shown(result)}")
         sysctls = tuple(sorted(said.get("sysctl", {}).items()))
         for _, value in sysctls:
             if type(value) is not int:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from operator import attrgetter
 from typing import Final, NewType
 
 from bothways.facts.quick import quick
@@ -22,6 +24,7 @@ __all__ = [
     "mac_from_int",
     "mac_to_int",
     "network",
+    "number",
 ]
 
 IPAddress = IPv4Address | IPv6Address
@@ -32,6 +35,8 @@ Mac = NewType("Mac", str)
 
 BROADCAST: Final = Mac("ff:ff:ff:ff:ff:ff")
 UNKNOWN_MAC: Final = Mac("")
+#: ``int`` of an address, as ``ipaddress`` keeps it: asked for each packet, and a third of the time.
+number: Final[Callable[[IPAddress], int]] = attrgetter("_ip")
 _MAC: Final = re.compile(r"(?:[0-9a-f]{1,2}[:-]){5}[0-9a-f]{1,2}\Z")
 
 

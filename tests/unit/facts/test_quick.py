@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
-from dataclasses import FrozenInstanceError, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import pytest
@@ -27,7 +27,7 @@ NOUNS = [IP, SEGMENT, SEGMENT.options, Packet(ip=IP, tcp=SEGMENT), Endpoint(A, 2
 @pytest.mark.parametrize("noun", NOUNS, ids=lambda noun: type(noun).__name__)
 def test_a_noun_is_frozen_and_itself(noun: Packet) -> None:
     name = fields(noun)[0].name
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError, match="immutable"):
         setattr(noun, name, None)
     assert copy.deepcopy(noun) == noun
     assert pickle.loads(pickle.dumps(noun)) == noun  # noqa: S301 (our own)
@@ -49,13 +49,51 @@ def test_names_and_defaults_of_the_signature_stay() -> None:
         Noun()  # type: ignore[call-arg]  # that is what is tried
 
 
-def test_what_does_more_than_set_fields_is_refused() -> None:
+def test_a_default_that_is_made_anew_is_made_anew() -> None:
+    @quick
     @dataclass(frozen=True, slots=True)
     class Noun:
         many: list[int] = field(default_factory=list)
 
-    with pytest.raises(TypeError, match=r"Noun\.many"):
+    assert Noun() == Noun([])
+    assert Noun().many is not Noun().many
+
+
+def test_a_field_that_does_not_count_does_not_count() -> None:
+    @quick
+    @dataclass(frozen=True, slots=True, order=True)
+    class Noun:
+        one: int
+        place: str = field(default="", compare=False)
+
+    assert Noun(1, "here") == Noun(1, "there")
+    assert hash(Noun(1, "here")) == hash(Noun(1, "there"))
+    assert not Noun(1, "here") < Noun(1, "there")
+    assert Noun(1, "there") < Noun(2, "here")
+
+
+def test_what_does_more_than_set_fields_is_refused() -> None:
+    @dataclass(frozen=True, slots=True)
+    class Noun:
+        one: int
+
+        def __post_init__(self) -> None:
+            assert self.one
+
+    @dataclass(slots=True)
+    class Thawed:
+        one: int
+
+    @dataclass(frozen=True, slots=True)
+    class Below(Noun):
+        pass
+
+    with pytest.raises(TypeError, match=r"Noun\.one"):
         quick(Noun)
+    with pytest.raises(TypeError, match="frozen"):
+        quick(Thawed)
+    with pytest.raises(TypeError, match="above"):
+        quick(Below)
 
 
 @pytest.mark.parametrize(

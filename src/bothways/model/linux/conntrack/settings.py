@@ -63,6 +63,7 @@ class Settings:
             loose=bool(self.value("nf_conntrack_tcp_loose")),
             ignore_invalid_rst=bool(self.value("nf_conntrack_tcp_ignore_invalid_rst")),
             be_liberal=bool(self.value("nf_conntrack_tcp_be_liberal")),
+            max_retrans=self.value("nf_conntrack_tcp_max_retrans"),
         )
 
     def known(self, name: str) -> int | None:

@@ -87,7 +87,7 @@ class Ruling(StrEnum):
     REOPEN = "reopen"  # the entry is dropped and the segment judged again, as the first one
 
 
-@dataclass(slots=True)  # not frozen: that takes twice as long, and one is made for each packet
+@dataclass(frozen=True, slots=True, eq=False)  # each is made once: to be equal is to be the same
 class Judgement:
     """
     One segment, judged.
@@ -160,7 +160,7 @@ def judge(
     row = (before, way, seg)
     cell = CELLS[row]
     if isinstance(cell, Invalid):
-        return Judgement(Ruling.INVALID, row, before, cell.why, *log_words(before, way, seg))
+        return _refused(row, cell.why)
     if before is _NONE and not memory.lost:
         if seg is _ACK and not settings.loose:
             return Judgement(Ruling.INVALID, row, before, _NOT_LOOSE)
@@ -178,7 +178,7 @@ def judge(
         after = _SYN_RECV
     else:
         memory.let_through(way, tcp, seg)
-        return Judgement(Ruling.IGNORED, row, before, cell.why, *log_words(before, way, seg, ignored=True))
+        return _ignored(row, cell.why)
     if before is _LAST_ACK and after is _TIME_WAIT and memory.challenged(way, seg):
         memory.expects_challenge = False
         return Judgement(Ruling.IGNORED, row, before, _CHALLENGED, _LOG_CHALLENGE)
@@ -192,6 +192,24 @@ def judge(
     return _taken(
         memory, row, after, tcp, settings, variant, checked=checked, seen_reply=seen_reply, assured=assured
     )
+
+
+# There are few judgements, and many segments: each is made once.
+
+
+@cache
+def _refused(row: Row, why: str) -> Judgement:
+    return Judgement(Ruling.INVALID, row, row[0], why, *log_words(*row))
+
+
+@cache
+def _ignored(row: Row, why: str) -> Judgement:
+    return Judgement(Ruling.IGNORED, row, row[0], why, *log_words(*row, ignored=True))
+
+
+@cache
+def _valid(row: Row, after: TcpState, destroy: bool, assured: bool, lost: bool) -> Judgement:  # noqa: FBT001 (by place, for the cache)
+    return Judgement(_VALID, row, after, destroy=destroy, assured=assured, windows_known=not lost)
 
 
 def _simultaneous(memory: TcpMemory, way: Way, seg: Segment, state: TcpState) -> TcpState:
@@ -247,7 +265,7 @@ def _taken(  # noqa: PLR0913 (all that a judgement knows by then)
         and after is _ESTABLISHED
         and (before is _SYN_RECV or before is _ESTABLISHED)
     )
-    return Judgement(_VALID, row, after, "", "", "", destroyed, now_assured, None, not memory.lost)
+    return _valid(row, after, destroyed, now_assured, memory.lost)
 
 
 _LOG_CHALLENGE: Final = "nf_ct_proto_6: challenge-ack ignored"

@@ -27,11 +27,13 @@ class TcpSettings:
 
     :param ignore_invalid_rst: a RST that is too old is not refused; it ends nothing that is established.
     :param be_liberal: what is outside the window is taken as if it were inside.
+    :param max_retrans: from so many retransmissions on, an entry lives a shorter time.
     """
 
     loose: bool = True
     ignore_invalid_rst: bool = False
     be_liberal: bool = False
+    max_retrans: int = 3
 
 
 @dataclass(slots=True)

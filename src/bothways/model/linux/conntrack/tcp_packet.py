@@ -7,6 +7,7 @@ What TCP's tracker makes of a packet: its header, its checksum, its judgement, a
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 from bothways.facts.packet import Tcp
@@ -28,6 +29,7 @@ _SECOND: Final = 1_000_000_000
 _VALID: Final = Ruling.VALID
 _NONE: Final = TcpState.NONE
 _SYN_SENT: Final = TcpState.SYN_SENT
+_ESTABLISHED: Final = TcpState.ESTABLISHED
 _SYN: Final = Segment.SYN
 _RST: Final = Segment.RST
 _ORIGINAL: Final = Way.ORIGINAL
@@ -66,14 +68,20 @@ def tcp_packet(connection: TrackedConnection, arrival: Arrival) -> Ruled:
             status.add("ASSURED")
         _set_time(connection, memory, tcp, arrival, judgement, seen_reply=seen_reply)
         if before is not _NONE:
-            doubt = "" if judgement.windows_known or before is _SYN_SENT else _NO_WINDOWS
-            return Ruled(True, doubt, "", judgement)  # noqa: FBT003 (by place, as it is quicker: valid)
+            return _taken(judgement)
     lines = _relied_on(judgement, arrival.settings)
     log = judgement.log if arrival.variant.words_of_5_14 else judgement.log_before_5_14
     if judgement.answers is not None:
         log += _shortened(connection, tcp, arrival, judgement.answers)
     valid = judgement.ruling is Ruling.VALID or judgement.ruling is Ruling.IGNORED
     return Ruled(valid, judgement.why, log, judgement, lines)
+
+
+@cache
+def _taken(judgement: Judgement) -> Ruled:
+    """There are few judgements of valid segments: what is ruled by each is made once."""
+    doubt = "" if judgement.windows_known or judgement.row[0] is _SYN_SENT else _NO_WINDOWS
+    return Ruled(valid=True, why=doubt, judgement=judgement)
 
 
 def _damaged(tcp: Tcp, arrival: Arrival) -> Ruled | None:
@@ -100,16 +108,17 @@ def _set_time(
     before, way, kind = judgement.row
     if kind is _SYN and not seen_reply and before is _SYN_SENT and way is _ORIGINAL:
         return  # a SYN that is sent again must not keep an entry alive that nobody answers
-    value = arrival.settings.value
+    settings, after = arrival.settings, judgement.after
+    value = settings.value
     reset = kind is _RST
-    retransmitted = memory.retransmissions >= value("nf_conntrack_tcp_max_retrans")
+    retransmitted = memory.retransmissions >= settings.tcp.max_retrans
     unacknowledged = memory.original.unacknowledged or memory.reply.unacknowledged
     closed = (tcp.window if memory.lost else memory.last_window) == 0
-    if seen_reply and not (reset or retransmitted or unacknowledged or closed):
-        name = _OF_STATE(judgement.after, "")
+    if (seen_reply or after is not _ESTABLISHED) and not (reset or retransmitted or unacknowledged or closed):
+        name = _OF_STATE(after, "")
     else:
         name = tcp_limit(
-            judgement.after,
+            after,
             value,
             reset=reset,
             seen_reply=seen_reply,

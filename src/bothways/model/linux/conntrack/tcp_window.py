@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bothways.facts.packet import Tcp, TcpOptions
+from bothways.facts.quick import quick
 from bothways.model.linux.conntrack.variant import Variant
 
 __all__ = ["TOLERATED", "Outside", "Side", "check", "end_of", "numbered", "open_windows", "past"]
@@ -66,7 +67,8 @@ class Side:
         self.unacknowledged = self.closing = False
 
 
-@dataclass(slots=True)  # not frozen: that takes twice as long, and one is made for each packet
+@quick
+@dataclass(frozen=True, slots=True)
 class Outside:
     """
     A segment outside the window.
@@ -169,22 +171,24 @@ def check(  # noqa: C901, PLR0912, PLR0915 - the kernel's order of questions, ea
         ack = sack = received
 
     largest = sender.window
-    oldest = (received - (max(_LEAST_ACK_WINDOW, largest)) - 1) & _WORD
-    first = (sender.end - receiver.window - 1) & _WORD
+    sent, edge, allowed = sender.end, sender.edge, receiver.window
+    back = largest if largest > _LEAST_ACK_WINDOW else _LEAST_ACK_WINDOW  # noqa: FURB136 (a call takes longer)
+    oldest = (received - back - 1) & _WORD
+    first = (sent - allowed - 1) & _WORD
     # what ``past`` says, written out: each segment is held against all bounds
-    early = receiver.window != 0 and (first - end) & _WORD < _HALF
+    early = allowed != 0 and (first - end) & _WORD < _HALF
     old = (oldest - sack) & _WORD < _HALF
     unseen = (received - sack) & _WORD >= _HALF
     outside = None
-    if (sender.edge - seq) & _WORD >= _HALF:
-        overshot = (end - sender.edge + 1) & _WORD
-        inside = receiver.window and not (early or old or unseen)
-        if inside and overshot <= receiver.window and variant.overshot_is_remembered:
+    if (edge - seq) & _WORD >= _HALF:
+        overshot = (end - edge + 1) & _WORD
+        inside = allowed and not (early or old or unseen)
+        if inside and overshot <= allowed and variant.overshot_is_remembered:
             sender.end = end
             sender.unacknowledged = True
             outside = _overshot(overshot, variant)
         else:
-            outside = _outside("seq over", (sender.edge + 1) & _WORD, variant)
+            outside = _outside("seq over", (edge + 1) & _WORD, variant)
     elif unseen and (variant.late_is_let_through or not early):
         outside = _outside("ack over", (received + 1) & _WORD, variant)
     elif early:
@@ -199,13 +203,13 @@ def check(  # noqa: C901, PLR0912, PLR0915 - the kernel's order of questions, ea
     given = (window + sack - ack) & _WORD
     if given > largest:
         sender.window = given
-    if (sender.end - end) & _WORD >= _HALF:
+    if (sent - end) & _WORD >= _HALF:
         sender.end = end
         sender.unacknowledged = True
     if is_ack and (sender.acked is None or (sender.acked - ack) & _WORD >= _HALF):
         sender.acked = ack
-    if receiver.window and (sender.edge - end) & _WORD >= _HALF:
-        receiver.window += (end - sender.edge) & _WORD
+    if allowed and (edge - end) & _WORD >= _HALF:
+        receiver.window = allowed + ((end - edge) & _WORD)
     right = (sack + window) & _WORD
     if (receiver.edge - 1 - right) & _WORD >= _HALF:
         receiver.edge = right if window else (right + 1) & _WORD

@@ -7,12 +7,11 @@ files beside it: ports for TCP and UDP, id, type and code for ICMP queries, addr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from operator import attrgetter
 from typing import Final
 
-from bothways.facts.address import Endpoint, IPAddress
+from bothways.facts.address import Endpoint, IPAddress, number
 from bothways.facts.conntrack import Tuple
 from bothways.facts.packet import ICMP, ICMP6, TCP, UDP, Packet
 
@@ -63,8 +62,6 @@ def tuple_of(packet: Packet) -> Tuple | None:
     return Tuple(ip.protocol, ip.src, ip.dst)
 
 
-#: ``int`` of an address, as ``ipaddress`` keeps it: asked for each packet, and a third of the time.
-_number: Final[Callable[[IPAddress], int]] = attrgetter("_ip")
 #: Zone, protocol, family, source, destination, ports, and what ICMP has in their place.
 Key = tuple[int, int, type[IPAddress], int, int, int, int, int | None, int | None]
 
@@ -73,7 +70,7 @@ def key_of(zone: int, one: Tuple) -> Key:
     """What a tuple is found by: numbers, since an address takes four times as long to hash and to compare."""
     src = one.src
     return (
-        zone, one.protocol, type(src), _number(src), _number(one.dst), one.sport, one.dport,
+        zone, one.protocol, type(src), number(src), number(one.dst), one.sport, one.dport,
         one.icmp_type, one.icmp_code,
     )  # fmt: skip
 
@@ -85,7 +82,7 @@ def key_of_packet(zone: int, packet: Packet) -> Key | None:
         return None
     src = ip.src
     return (
-        zone, ip.protocol, type(src), _number(src), _number(ip.dst), transport.sport, transport.dport,
+        zone, ip.protocol, type(src), number(src), number(ip.dst), transport.sport, transport.dport,
         None, None,
     )  # fmt: skip
 
