@@ -7,6 +7,7 @@ Each fault has a destination port of its own, by which its deeds are found. Nobo
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -202,7 +203,9 @@ def found(told: KernelAccount, port: int) -> list[Deed]:
         numbers = [deed.packet, deed.provoked_by.number if deed.provoked_by else None]
         headers = [told.packet(number).headers for number in numbers if number is not None]
         texts = [str(each.packet) for each in headers if each is not None]
-        if any(f".{port}" in text or f":{port}" in text for text in texts) and not deed.aside:
+        # IPv6 talks beside it, and its addresses may hold any digits.
+        meant = [text for text in texts if "IP6" not in text and re.search(rf"[.:]{port}\b", text)]
+        if meant and not deed.aside:
             deeds.append(deed)
     return deeds
 

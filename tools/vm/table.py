@@ -67,8 +67,9 @@ def table(answer: Told) -> str:
             continue
         told = each["told"]
         switch = told["ovs-drop"]
+        used = each.get("used") or tier
         cells = (
-            tier,
+            tier if used == tier else f"{tier} was refused, in its place {used}",
             str(each["probes"]),
             author(told["closed-port"]),
             author(told["bare-ack"]),

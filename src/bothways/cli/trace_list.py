@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from bothways.cli.ending import CommandError, ExitCode
 from bothways.cli.screen import say, say_data
@@ -25,7 +25,7 @@ def list_probes(hosts: Sequence[str], *, as_json: bool) -> int:
         message = "--list asks this machine only"
         raise CommandError(message, "run it on the host itself", ExitCode.WRONG_USAGE)
     rows, ending = ask_local(["list"])
-    if ending.status != 0 and not rows:
+    if ending.status != 0 and not any(row.get("type") == "start" for row in rows):
         raise CommandError(ending.text or "the probe could not run", ending.hint)
     for row in rows:
         if as_json:
@@ -33,6 +33,13 @@ def list_probes(hosts: Sequence[str], *, as_json: bool) -> int:
         else:
             say(listing_text(row))
     return ExitCode.DONE
+
+
+#: What no probe can show, whatever the tier; docs/concepts/hooks.md says why.
+_NOT_TOLD: Final = (
+    "  not told by any tier: which rule of nftables or iptables decided (the kernel tells it only of packets "
+    "that a rule marked for tracing), and ARP packets"
+)
 
 
 def listing_text(row: Mapping[str, Any]) -> str:
@@ -51,6 +58,8 @@ def listing_text(row: Mapping[str, Any]) -> str:
         why = "" if _usable(probe) else f"  not here: {probe.get('why_not') or 'no reason given'}"
         name, event = str(probe.get("probe")), str(probe.get("event"))
         lines.append(f"    {name:<{wide}}  {event:<14}  {probe.get('tier') or '-':<14}{why}".rstrip())
+    if probes:
+        lines.append(_NOT_TOLD)
     return "".join(f"{plain(line)}\n" for line in lines)
 
 

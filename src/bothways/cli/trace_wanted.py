@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bothways.cli.ending import CommandError, ExitCode
+from bothways.cli.ending import CommandError, ExitCode, reason
 from bothways.parse.filter import parse_filter
 from bothways.trace.filter_plan import FilterError, FilterPlan, plan_filter
-from bothways.trace.local import start_local
+from bothways.trace.local import CannotStart, start_local
 from bothways.trace.profile import Profile, ProfileError, read_profile
 from bothways.trace.session import Probe
 
@@ -66,7 +66,14 @@ def refuse_contradictions(wanted: Wanted) -> None:
         )
     if wanted.listing and (wanted.filter or wanted.argv):
         raise CommandError("--list takes no FILTER and no command", "leave them out", ExitCode.WRONG_USAGE)
-    if wanted.output is not None and wanted.output.is_file():
+    if wanted.output is None:
+        return
+    try:
+        is_file = wanted.output.is_file()
+    except OSError as error:
+        message = f"`{wanted.output}` cannot be looked at: {reason(error)}"
+        raise CommandError(message, "name a folder that you may write to") from None
+    if is_file:
         message = f"`{wanted.output}` is a file, and a bundle is a folder"
         raise CommandError(message, "name a folder, a new one or one that is there", ExitCode.WRONG_USAGE)
 
@@ -118,7 +125,10 @@ def start_probes(wanted: Wanted, arguments: Sequence[str]) -> list[tuple[str, Pr
     try:
         for host in dict.fromkeys(wanted.hosts or (LOCAL,)):
             if host == LOCAL:
-                probes.append((host, start_local(arguments)))
+                try:
+                    probes.append((host, start_local(arguments)))
+                except CannotStart as error:
+                    raise CommandError(str(error), error.hint) from None
                 continue
             from bothways.trace.carry import pack  # noqa: PLC0415 (only where wanted)
             from bothways.trace.remote import Refused, connect  # noqa: PLC0415 (only where wanted)

@@ -9,6 +9,7 @@ a first event that is not an arrival. All three are one deed.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from bothways.correlate.kernel_provoked import is_error
@@ -52,12 +53,16 @@ _ARRIVALS: Final = frozenset(
 _DONE: Final = frozenset({"TCP_RESET", "CONSUMED", "NOT_DROPPED_YET", "TCP_RFC7323_TW_PAWS"})
 #: Reasons for which what had arrived in a socket is freed with it.
 _LEFT: Final = frozenset({"QUEUE_PURGE"})
+#: Functions that free it; older kernels give them no reason.
+_CLOSERS: Final = frozenset({"inet_sock_destruct", "packet_sock_destruct", "skb_queue_purge"})
 #: Reasons for which a station leaves alone what is another one's.
 _OTHERS: Final = frozenset({"OTHERHOST"})
 #: What a packet was last seen doing where it was taken.
 _TAKEN: Final = frozenset(
     {Happening.RECEIVE, Happening.IP_RECEIVE, Happening.LOCAL_DELIVER, Happening.RST_RECEIVED}
 )
+#: How long a switch in user space may take to read a copy and to pass it on.
+_TAKES_NS: Final = 50_000_000
 #: An answer and what it answers lie closer together than this.
 _AT_ONCE_NS: Final = 200_000_000
 
@@ -86,13 +91,17 @@ def maker_in(kind: DeedKind, stack: Sequence[str] | None) -> str | None:
     return None
 
 
-def deeds_of(packets: Sequence[TracedPacket]) -> tuple[Deed, ...]:
-    """Every deed, in the order of time on each host."""
+def deeds_of(packets: Sequence[TracedPacket], ends: Mapping[str, int] | None = None) -> tuple[Deed, ...]:
+    """
+    Every deed, in the order of time on each host.
+
+    :param ends: when the trace of each host ended, by the host's monotonic clock, nanoseconds.
+    """
     deeds = list(_told(packets))
     known = {(deed.kind, deed.packet) for deed in deeds if deed.packet is not None}
     deeds.extend(deed for deed in _unannounced(packets) if (deed.kind, deed.packet) not in known)
     answered = {d.provoked_by.number for d in deeds if d.provoked_by is not None and not d.foreign}
-    deeds.extend(_drops(packets, answered))
+    deeds.extend(_drops(packets, answered, ends or {}))
     deeds.extend(swallowed(packets))
     order = {id(timed.event): timed.low_ns for packet in packets for timed in packet.events}
     return tuple(sorted(deeds, key=lambda deed: order.get(id(deed.event), deed.event.time_ns)))
@@ -191,21 +200,36 @@ def _is(kind: DeedKind, packet: Packet) -> bool:
     return is_error(packet)
 
 
-def _drops(packets: Sequence[TracedPacket], answered: set[int]) -> Iterator[Deed]:
+def _drops(packets: Sequence[TracedPacket], answered: set[int], ends: Mapping[str, int]) -> Iterator[Deed]:
+    """
+    Every drop.
+
+    Where a switch in user space reads copies of what the kernel then drops, those of the last moment are not
+    read yet when the trace ends.
+    """
+    drops: list[Deed] = []
+    copied: set[object] = set()
     for packet in packets:
         for timed in packet.events:
             event = timed.event
             if event.happening is not Happening.DROP or event.reason in _DONE:
                 continue
             # What was answered is freed as dropped too; and a copy is no loss where the packet went on.
-            aside = (
-                packet.number in answered
-                or event.reason in _LEFT
-                or _for_nobody(event)
-                or _went_on(packet, event)
-                or _lives_elsewhere(packet, event)
-            )
-            yield Deed(DeedKind.DROP, event, packet.number, event.where, provoked_by=None, aside=aside)
+            copy = _went_on(packet, event) or _lives_elsewhere(packet, event)
+            aside = copy or packet.number in answered or _is_left(event) or _for_nobody(event)
+            if copy:
+                copied.add((event.place, event.where))
+            drops.append(Deed(DeedKind.DROP, event, packet.number, event.where, aside=aside))
+    for deed in drops:
+        event = deed.event
+        late = not deed.aside and event.time_ns > ends.get(event.host, event.time_ns) - _TAKES_NS
+        late = late and event.host in ends and (event.place, event.where) in copied
+        yield replace(deed, aside=True, late=True) if late else deed
+
+
+def _is_left(drop: KernelEvent) -> bool:
+    """True for what had arrived, and is freed with the socket that it lay in."""
+    return drop.reason in _LEFT or drop.where in _CLOSERS
 
 
 def _for_nobody(drop: KernelEvent) -> bool:

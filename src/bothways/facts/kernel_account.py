@@ -102,6 +102,8 @@ class Deed:
     :param aside: it happened to a copy, and the packet itself went on; or the packet had been answered
         already.
     :param inferred: no event tells it: it follows from what did not happen.
+    :param late: the trace ended at once behind it, and what became of copies, as others had there, is not
+        told any more; *aside* holds then too.
     """
 
     kind: DeedKind
@@ -113,6 +115,7 @@ class Deed:
     aside: bool = False
     foreign: bool = False
     inferred: bool = False
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,12 @@ from bothways.correlate.kernel_identity import ends_of
 from bothways.correlate.kernel_stack_diff import meaning_of
 from bothways.facts.address import Endpoint
 from bothways.facts.kernel_account import Deed, DeedKind, KernelAccount, Known, Parting, TracedPacket
-from bothways.facts.kernel_event import Happening, KernelEvent, function_name
+from bothways.facts.kernel_event import Happening, KernelEvent
 from bothways.facts.kernel_trace import KernelTrace
+from bothways.report.icmp_errors import error_words
+from bothways.report.kernel_agents import agent_of
 from bothways.report.kernel_lines import WORDS, chain_words, packet_words, since
+from bothways.report.kernel_waiting import waiting_sentences
 from bothways.report.paper import Sheet
 from bothways.report.words import counted, tolerance
 
@@ -29,26 +32,6 @@ _DID: Final[Mapping[DeedKind, str]] = {
     DeedKind.RST: "RST sent by",
     DeedKind.ICMP: "ICMP error sent by",
     DeedKind.DROP: "dropped by",
-}
-#: Functions of a stack that name whose decision it was.
-_AGENTS: Final[Mapping[str, str]] = {
-    **dict.fromkeys(
-        (f"nft_reject_{family}_eval" for family in ("ipv4", "ipv6", "inet", "bridge", "netdev")),
-        "a reject rule of nftables",
-    ),
-    "reject_tg": "a REJECT rule of iptables",
-    "reject_tg6": "a REJECT rule of ip6tables",
-    "nft_do_chain": "a rule or a policy of nftables, which iptables-nft writes too",
-    "ipt_do_table": "a rule or a policy of iptables",
-    "ip6t_do_table": "a rule or a policy of ip6tables",
-    "ebt_do_table": "a rule or a policy of ebtables",
-    "ip_error": "routing: no route, or one that refuses",
-    "ip6_pkt_discard": "routing: no route, or one that refuses",
-    "ip6_pkt_prohibit": "routing: a route that refuses",
-    **dict.fromkeys(
-        ("packet_sendmsg", "packet_snd", "tpacket_snd", "raw_sendmsg", "rawv6_sendmsg"),
-        "a process that writes packets itself: a switch in user space, or a tool",
-    ),
 }
 #: What the tracker says of a packet that it does not follow.
 _REFUSED: Final = frozenset({"INVALID", "UNTRACKED"})
@@ -146,7 +129,11 @@ def _deed(sheet: Sheet, deeds: Sequence[Deed], account: KernelAccount) -> None:
     deed = deeds[0]
     sheet.item(((f"{_verb(deed)} ", "bold red"),), deed_sentence(deed), hang=3, tail=_basis(deed))
     if deed.packet is not None:
-        sheet.paragraph(f"#{deed.packet} {_words(account.packet(deed.packet))}", indent=5, hang=3)
+        told = account.packet(deed.packet)
+        sheet.paragraph(f"#{deed.packet} {_words(told)}", indent=5, hang=3)
+        said = None if told.headers is None else error_words(told.headers.packet)
+        if deed.kind is DeedKind.ICMP and said is not None:
+            sheet.paragraph(f"it says: {said}", indent=5, hang=3)
     if deed.provoked_by is not None:
         provoker = account.packet(deed.provoked_by.number)
         how = "" if deed.provoked_by.known is Known.KERNEL else ", by its numbers"
@@ -159,12 +146,10 @@ def _deed(sheet: Sheet, deeds: Sequence[Deed], account: KernelAccount) -> None:
             else ""
         )
         sheet.paragraph(f"and {counted(len(deeds) - 1, 'time')} more{named}", indent=5, hang=3)
-    agent = next(
-        (_AGENTS[name] for name in map(function_name, deed.event.stack or ()) if name in _AGENTS), None
-    )
-    if agent is not None and not deed.event.rule:
+    agent = None if deed.event.rule or deed.foreign else agent_of(deed)
+    if agent is not None:
         task = f" ({deed.event.task})" if written(deed) and deed.event.task else ""
-        sheet.paragraph(f"by {agent}{task}", indent=5, hang=3)
+        sheet.paragraph(f"{agent}{task}", indent=5, hang=3)
     if deed.event.stack:
         chain = chain_words(deed.event.stack, 12, beginning=deed.function)
         sheet.item((("stack ", ""),), chain, indent=5, hang=3)
@@ -284,8 +269,12 @@ def _short(event: KernelEvent) -> str:
 def _aside(sheet: Sheet, account: KernelAccount) -> None:
     """What was freed as dropped and is no loss: copies, and packets that had been answered."""
     aside = Counter(
-        (deed.event.place, deed.event.reason or "no reason given") for deed in account.deeds if deed.aside
+        (deed.event.place, deed.event.reason or "no reason given")
+        for deed in account.deeds
+        if deed.aside and not deed.late
     )
+    _late(sheet, account)
+    _waiting(sheet, account)
     if not aside:
         return
     sheet.heading("Freed as dropped, and no loss", "dim")
@@ -293,6 +282,28 @@ def _aside(sheet: Sheet, account: KernelAccount) -> None:
         sheet.paragraph(
             f"{place}: {reason}, {counted(amount, 'time')}: answered already, a copy, or left over"
         )
+
+
+def _late(sheet: Sheet, account: KernelAccount) -> None:
+    """Tell what was freed as dropped where others had copies that went on, and the trace ended."""
+    late = Counter(deed.event.place for deed in account.deeds if deed.late)
+    if not late:
+        return
+    sheet.heading("Not told to the end", "dim")
+    for place, amount in late.most_common(5):
+        freed = f"{place}: {counted(amount, 'packet')} freed as dropped where others had copies that went on"
+        sheet.paragraph(f"{freed}; the trace ended first")
+
+
+def _waiting(sheet: Sheet, account: KernelAccount) -> None:
+    waiting = list(waiting_sentences(account))
+    if not waiting:
+        return
+    sheet.heading("Waiting at the end")
+    for sentence in waiting[:_MOST_NUMBERS]:
+        sheet.paragraph(sentence, hang=3)
+    if len(waiting) > _MOST_NUMBERS:
+        sheet.paragraph(f"… and {counted(len(waiting) - _MOST_NUMBERS, 'more packet')}")
 
 
 def _clocks(sheet: Sheet, account: KernelAccount) -> None:

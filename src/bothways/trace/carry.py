@@ -86,4 +86,4 @@ def remote_command(arguments: Sequence[str], *, python: str = "python3") -> str:
 
     It ends with 5 where Python is too old, and with 6 where its input ended early.
     """
-    return shlex.join([python, "-c", _BOOTSTRAP.strip(), *arguments])
+    return shlex.join([python, "-I", "-S", "-c", _BOOTSTRAP.strip(), *arguments])

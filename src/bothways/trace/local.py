@@ -8,11 +8,30 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
-__all__ = ["Ending", "LocalProbe", "ask_local", "start_local"]
+import bothways
+from bothways.trace.probe.privileges import lacking
+
+__all__ = ["CannotStart", "Ending", "LocalProbe", "ask_local", "start_local"]
+
+_START = """
+import sys
+sys.path.insert(0, {!r})
+from bothways.trace.probe.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
+#: The probe needs nothing that is installed, so Python does not look for it: it starts the sooner.
+_PROBE = (
+    sys.executable,
+    "-I",
+    "-S",
+    "-c",
+    _START.format(str(Path(bothways.__file__).parent.parent)),
+)
 
 #: How long a probe may take to detach before it is ended.
 _PATIENCE_S: Final = 5.0
@@ -32,21 +51,45 @@ class Ending:
     hint: str = ""
 
 
+class CannotStart(Exception):  # noqa: N818  what it says is a sentence for the user
+    """The system does not let the probe be started; ``hint`` says what to do."""
+
+    def __init__(self, error: OSError) -> None:
+        why = f"`{sys.executable}`: {(error.strerror or type(error).__name__).lower()}"
+        lacks = lacking()
+        super().__init__(
+            f"the probe cannot be started: {why}"
+            + (f"; and this process lacks {' and '.join(lacks)}" if lacks else "")
+        )
+        self.hint = (
+            "run it as root, or with CAP_BPF, CAP_PERFMON and CAP_SYSLOG, and by a Python that it may run"
+            if lacks
+            else "let it run that Python"
+        )
+
+
 class LocalProbe:
-    """A probe that runs here. Its end is asked for by closing its standard input."""
+    """
+    A probe that runs here. Its end is asked for by closing its standard input.
+
+    :raises CannotStart: where the system refuses.
+    """
 
     def __init__(self, arguments: Sequence[str]) -> None:
         self.host = ""
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the process)
         self._problem = "", ""
         # In a session of its own, so that an interrupt from the terminal reaches it in order: through us.
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "bothways.trace.probe", "trace", *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._said,
-            start_new_session=True,
-        )
+        try:
+            self._process = subprocess.Popen(
+                [*_PROBE, "trace", *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._said,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise CannotStart(error) from error
 
     def lines(self) -> Iterator[str]:
         """Every line that it prints, until it ends."""
@@ -102,12 +145,13 @@ def start_local(arguments: Sequence[str]) -> LocalProbe:
 
 def ask_local(arguments: Sequence[str]) -> tuple[list[dict[str, Any]], Ending]:
     """Run another verb of the probe to its end; return the objects that it printed, and how it ended."""
-    run = subprocess.run(
-        [sys.executable, "-m", "bothways.trace.probe", *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-    )
+    try:
+        run = subprocess.run(
+            [*_PROBE, *arguments], stdin=subprocess.DEVNULL, capture_output=True, check=False
+        )
+    except OSError as error:
+        refused = CannotStart(error)
+        return [], Ending("not-started", str(refused), refused.hint)
     rows: list[dict[str, Any]] = []
     for line in run.stdout.splitlines():
         with suppress(orjson.JSONDecodeError):

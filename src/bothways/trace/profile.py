@@ -67,7 +67,7 @@ PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
             Profile(
                 "reset",
                 "who answers with a RST or an ICMP error, and why",
-                (*_WAY, *_DECIDES, *_TRACKS, *_ENDS, Happening.SOCKET),
+                (*_WAY, *_DECIDES, *_TRACKS, *_ENDS, Happening.SOCKET, Happening.NEIGH),
                 "xmit",
             ),
             Profile("drop", "who drops packets, and why", (*_ENDS,), "drop"),

@@ -9,6 +9,7 @@ import pytest
 from bothways.correlate.kernel_account import account, latencies
 from bothways.facts.kernel_account import Deed, DeedKind, KernelAccount, Known
 from bothways.facts.kernel_event import Happening
+from bothways.report.kernel_account import render_account
 from kernel_trace_samples import (
     ANSWERED,
     CLIENT,
@@ -107,6 +108,43 @@ def test_a_reset_that_only_its_first_event_tells_of_has_an_author() -> None:
     assert deed.provoked_by is not None
     assert (deed.provoked_by.number, deed.provoked_by.known) == (1, Known.NUMBERS)
     assert [each.event.reason for each in deeds(made, aside=True)] == ["NETFILTER_DROP"]
+
+
+def test_what_lay_in_a_socket_that_is_closed_is_no_loss() -> None:
+    story = Story().start().event("receive", 1, "root", "eth0", headers(CLIENT, NAME, "."))
+    story.event("drop", 1, "root", None, None, reason="NOT_SPECIFIED", location="inet_sock_destruct+0x84")
+    assert deeds(told(story)) == []
+
+
+@pytest.mark.parametrize(
+    ("others", "left_ns", "accused"),
+    [(True, 1_000_000, False), (True, 200_000_000, True), (False, 1_000_000, True)],
+    ids=["a copy was on its way", "there was time to go on", "nothing goes on there"],
+)
+def test_a_copy_that_was_not_read_yet_at_the_end_is_nobodys_drop(
+    others: bool,  # noqa: FBT001 (a table)
+    left_ns: int,
+    accused: bool,  # noqa: FBT001
+) -> None:
+    """A switch in user space reads copies of what the kernel's own stack then drops."""
+    story = Story().start()
+    dropped = {"reason": "NETFILTER_DROP", "location": "nft_do_chain+0x9"}
+    if others:
+        syn = headers(CLIENT, NAME, "S", ip_id=1)
+        story.event("receive", 1, "root", "tap1", syn)
+        story.event("drop", 1, "root", "tap1", syn, **dropped)
+        story.event("socket", 2, "root", None, syn, clone_of=1)
+        story.event("xmit", 3, "root", "tap2", syn)
+    last = headers(CLIENT, NAME, "S", ip_id=2, seq=7000)
+    story.event("receive", 4, "root", "tap1", last)
+    story.event("drop", 4, "root", "tap1", last, **dropped)
+    story.stop(clock={"monotonic_ns": story.at + left_ns, "wall_ns": story.wall, "width_ns": 1})
+    made = told(story)
+
+    assert [each.event.packet_id for each in deeds(made)] == ([4] if accused else [])
+    assert [each.late for each in made.deeds if each.event.packet_id == 4] == [not accused]
+    sheet = render_account(made, width=100, colour=False)
+    assert ("Not told to the end" in sheet) is not accused
 
 
 @pytest.mark.parametrize(("ack", "linked"), [(1001, True), (1002, False)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping, Sequence
 
-from bothways.trace.probe import btf
+from bothways.trace.probe import btf_kinds
 
 HEADER = 24
 
@@ -60,22 +60,22 @@ class Types:
         return self.next - 1
 
     def integer(self, name: str, size: int, *, signed: bool = False) -> int:
-        return self.add(name, btf.INT, size, [size * 8 | signed << 24])
+        return self.add(name, btf_kinds.INT, size, [size * 8 | signed << 24])
 
     def pointer(self, to: int) -> int:
-        return self.add("", btf.POINTER, to)
+        return self.add("", btf_kinds.POINTER, to)
 
     def typedef(self, name: str, of: int) -> int:
-        return self.add(name, btf.TYPEDEF, of)
+        return self.add(name, btf_kinds.TYPEDEF, of)
 
     def const(self, of: int) -> int:
-        return self.add("", btf.CONST, of)
+        return self.add("", btf_kinds.CONST, of)
 
     def array(self, of: int, length: int) -> int:
-        return self.add("", btf.ARRAY, 0, [of, of, length])
+        return self.add("", btf_kinds.ARRAY, 0, [of, of, length])
 
     def struct(
-        self, name: str, size: int, members: Sequence[tuple[str, int, int]], *, kind: int = btf.STRUCT
+        self, name: str, size: int, members: Sequence[tuple[str, int, int]], *, kind: int = btf_kinds.STRUCT
     ) -> int:
         """Members are a name, a type and an offset in bytes."""
         words = [word for member, type_, offset in members for word in (self.text(member), type_, offset * 8)]
@@ -88,22 +88,22 @@ class Types:
             for member, type_, offset, width in members
             for word in (self.text(member), type_, offset | width << 24)
         ]
-        return self.add(name, btf.STRUCT, size, words, length=len(members), flag=True)
+        return self.add(name, btf_kinds.STRUCT, size, words, length=len(members), flag=True)
 
     def enum(self, name: str, values: Mapping[str, int], *, size: int = 4) -> int:
         signed = any(value < 0 for value in values.values())
         if size == 8:
             words = [word for key, value in values.items() for word in (self.text(key), value, value >> 32)]
-            return self.add(name, btf.ENUM64, size, words, length=len(values), flag=signed)
+            return self.add(name, btf_kinds.ENUM64, size, words, length=len(values), flag=signed)
         words = [word for key, value in values.items() for word in (self.text(key), value)]
-        return self.add(name, btf.ENUM, size, words, length=len(values), flag=signed)
+        return self.add(name, btf_kinds.ENUM, size, words, length=len(values), flag=signed)
 
     def prototype(self, parameters: Sequence[tuple[str, int]], *, returns: int = 0) -> int:
         words = [word for name, type_ in parameters for word in (self.text(name), type_)]
-        return self.add("", btf.FUNC_PROTO, returns, words, length=len(parameters))
+        return self.add("", btf_kinds.FUNC_PROTO, returns, words, length=len(parameters))
 
     def function(self, name: str, parameters: Sequence[tuple[str, int]], *, returns: int = 0) -> int:
-        return self.add(name, btf.FUNC, self.prototype(parameters, returns=returns))
+        return self.add(name, btf_kinds.FUNC, self.prototype(parameters, returns=returns))
 
     def image(self) -> bytes:
         head = struct.pack(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from probe_samples import Types
 
-from bothways.trace.probe import btf
+from bothways.trace.probe import btf_kinds
 from bothways.trace.probe.btf import Array, Btf, Member, Parameter, Unreadable
 
 ANY = frozenset(range(32))
@@ -22,7 +22,7 @@ def test_a_struct_is_read_with_its_members() -> None:
     pointer = types.pointer(0)
     device = types.struct("net_device", 24, [("name", text, 0), ("priv", pointer, 16)])
     read = Btf(types.image())
-    assert read.find("net_device", btf.COMPOSITE) == [device]
+    assert read.find("net_device", btf_kinds.COMPOSITE) == [device]
     assert read.members(device) == [Member("name", text, 0, 0), Member("priv", pointer, 128, 0)]
     assert (read.size(device), read.size(text), read.size(pointer), read.size(byte)) == (24, 16, 8, 1)
     assert read.array(text) == Array(byte, 16)
@@ -39,7 +39,7 @@ def test_one_name_may_have_several_types_and_a_part_of_a_name_is_none() -> None:
     types.function("flow_more", [])
     read = Btf(types.image())
     assert read.find("flow", ANY) == [struct, function]
-    assert read.find("flow", frozenset({btf.FUNC})) == [function]
+    assert read.find("flow", frozenset({btf_kinds.FUNC})) == [function]
     assert read.find("low", ANY) == []
     assert read.find("", ANY) == []
     assert read.parameters(function) == [Parameter("of", pointer)]
@@ -73,25 +73,25 @@ def test_a_module_continues_the_kernel() -> None:
     entry = types.struct("nf_conn", 8, [("status", word, 0), ("mark", word, 4)])
     vmlinux = Btf(kernel.image())
     module = Btf(types.image(), vmlinux, "nf_conntrack")
-    assert module.find("nf_conn", btf.COMPOSITE) == [entry]
+    assert module.find("nf_conn", btf_kinds.COMPOSITE) == [entry]
     assert entry == vmlinux.count
     assert [member.name for member in module.members(entry)] == ["status", "mark"]
     assert module.spelled(word) == "unsigned int"
-    assert vmlinux.find("nf_conn", btf.COMPOSITE) == []
+    assert vmlinux.find("nf_conn", btf_kinds.COMPOSITE) == []
 
 
 def test_a_name_that_the_kernel_writes_is_found_in_a_module() -> None:
     kernel = Types()
     kernel.integer("unsigned int", 4)
-    known = kernel.add("nf_conn", btf.FWD, 0)
+    known = kernel.add("nf_conn", btf_kinds.FWD, 0)
     types = Types(kernel)
     offset = kernel.text("nf_conn")
-    types.add("", btf.STRUCT, 8)
+    types.add("", btf_kinds.STRUCT, 8)
     image = bytearray(types.image())
     image[24:28] = offset.to_bytes(4, "little")
     vmlinux = Btf(kernel.image())
     module = Btf(bytes(image), vmlinux, "nf_conntrack")
-    assert module.find("nf_conn", btf.COMPOSITE) == [known + 1]
+    assert module.find("nf_conn", btf_kinds.COMPOSITE) == [known + 1]
 
 
 def test_a_type_is_seen_through_its_names() -> None:
@@ -107,9 +107,9 @@ def test_a_type_is_seen_through_its_names() -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        [(btf.TYPEDEF, 1)],
-        [(btf.POINTER, 1)],
-        [(btf.TYPEDEF, 77)],
+        [(btf_kinds.TYPEDEF, 1)],
+        [(btf_kinds.POINTER, 1)],
+        [(btf_kinds.TYPEDEF, 77)],
     ],
     ids=["a typedef of itself", "a pointer to itself", "a typedef of nothing"],
 )
@@ -161,9 +161,9 @@ def test_an_image_with_any_damage_is_read_or_refused(data: st.DataObject) -> Non
 def test_sections_and_variables_get_their_places() -> None:
     types = Types()
     word = types.integer("unsigned int", 4)
-    first = types.add("first", btf.VAR, word, [1])
-    second = types.add("second", btf.VAR, word, [1])
-    section = types.add(".data", btf.DATASEC, 0, [first, 0, 4, second, 0, 4], length=2)
+    first = types.add("first", btf_kinds.VAR, word, [1])
+    second = types.add("second", btf_kinds.VAR, word, [1])
+    section = types.add(".data", btf_kinds.DATASEC, 0, [first, 0, 4, second, 0, 4], length=2)
     read = Btf(Btf(types.image()).placed({".data": 8}, {"first": 4, "second": 0}))
     assert read.type(section).refers == 8
     assert [(each.type, each.offset) for each in read.placements(section)] == [(second, 0), (first, 4)]

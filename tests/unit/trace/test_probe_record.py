@@ -57,7 +57,7 @@ def record(
         5, life, provoked_by, clone_of, 0xFFFF0000, location, 4026531840, 3, 54, 9, 0, vni,
         probe, 1, parts, len(stack), 255, 0, 0, 0, 0, 0, b"qg-1", b"sshd",
     )  # fmt: skip
-    whole = head + first + second + before + tracked.ljust(CONNTRACK.size, b"\0")
+    whole = head + first + tracked.ljust(CONNTRACK.size, b"\0") + second + before
     return whole + struct.pack(f"={len(stack)}Q", *stack)
 
 
@@ -65,6 +65,14 @@ def record(
 def decoder(tmp_path_factory: pytest.TempPathFactory) -> Decoder:
     nowhere = str(tmp_path_factory.mktemp("proc"))
     return Decoder(Symbols(SYMBOLS), None, Namespaces(nowhere, ()))
+
+
+def test_a_record_is_as_long_as_what_it_tells(decoder: Decoder) -> None:
+    """The kernel part leaves out the tracker's entry, and what is within, where they are not there."""
+    short = HEAD.size + PACKET.size
+    assert decoder.event(record(XMIT, ACK)[:short]) == decoder.event(record(XMIT, ACK))
+    tracked = record(XMIT, ACK, parts=1 | 16)
+    assert decoder.event(tracked[: short + CONNTRACK.size]) == decoder.event(tracked)
 
 
 ACK = packet("10.0.0.1", "10.0.0.2", source_port=17350, destination_port=22, flags=16, seq=1, ack=2, ip_id=7)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from probe_samples import Types
 
-from bothways.trace.probe import btf
+from bothways.trace.probe import btf_kinds
 from bothways.trace.probe import relocate as kinds
 from bothways.trace.probe.btf import Btf
 from bothways.trace.probe.extension import FieldRelocation
@@ -78,7 +78,7 @@ def moved(types: Types) -> None:
     wide = types.integer("unsigned long", 8)
     device = types.struct("net_device", 64, [("ifindex", types.integer("int", 4, signed=True), 40)])
     inner = types.struct("", 16, [("vlan_all", word, 4), ("dev", types.pointer(device), 8)])
-    union = types.struct("", 16, [("rbnode", inner, 0), ("", inner, 0)], kind=btf.UNION)
+    union = types.struct("", 16, [("rbnode", inner, 0), ("", inner, 0)], kind=btf_kinds.UNION)
     types.struct(
         "sk_buff", 96, [("", union, 24), ("len", word, 60), ("other", half, 2), ("priority", wide, 64)]
     )
@@ -149,7 +149,7 @@ def test_a_type_that_is_not_there(kind: int, answer: Value | str) -> None:
 
 def test_a_type_is_looked_for_in_modules_where_the_kernel_knows_its_name_alone() -> None:
     def forward(types: Types) -> None:
-        types.add("table", btf.FWD, 0)
+        types.add("table", btf_kinds.FWD, 0)
 
     def module(types: Types) -> None:
         net = types.struct("net", 4, [("inum", types.integer("unsigned int", 4), 0)])

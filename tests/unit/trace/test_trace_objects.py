@@ -10,7 +10,8 @@ import pytest
 
 from bothways import trace
 from bothways.trace.probe import config
-from bothways.trace.probe.btf import COMPOSITE, Btf
+from bothways.trace.probe.btf import Btf
+from bothways.trace.probe.btf_kinds import COMPOSITE
 from bothways.trace.probe.elf import Elf
 from bothways.trace.probe.probes import BY_NUMBER, PROBES
 
@@ -66,6 +67,69 @@ def test_no_stack_is_deeper_than_an_old_kernel_allows() -> None:
     image = Elf((FOLDER / "trace.bpf.o").read_bytes())
     depths = Depths(image)
     assert {name: depth for name, depth in depths.of_programs().items() if depth > 512} == {}
+
+
+def test_no_loop_goes_round_without_a_jump() -> None:
+    """Kernels before 6.3 refuse a way back that is no jump: what falls from a loop's end into its head."""
+    found = {}
+    for image in (Elf((FOLDER / name).read_bytes()) for name in OBJECTS):
+        for symbol in image.symbols:
+            if symbol.function:
+                code = image.contents(image.sections[symbol.section].name)
+                found[symbol.name] = falls_back(code[symbol.value : symbol.value + symbol.size])
+    assert len(found) > 40
+    assert {name: places for name, places in found.items() if places} == {}
+
+
+def test_a_loop_that_falls_back_into_itself_is_found() -> None:
+    jump_over = bytes((0x05, 0, 1, 0, 0, 0, 0, 0))
+    nothing = bytes((0xB7, 0, 0, 0, 0, 0, 0, 0))
+    leave = bytes((0x15, 0, 1, 0, 0, 0, 0, 0))
+    back = bytes((0x05, 0, 0xFD, 0xFF, 0, 0, 0, 0))
+    end = bytes((0x95, 0, 0, 0, 0, 0, 0, 0))
+    assert falls_back(jump_over + nothing + leave + back + end) == [(1, 2)]
+    assert falls_back(nothing + leave + back[:2] + b"\xfe\xff" + back[4:] + end) == []
+
+
+def falls_back(code: bytes) -> list[tuple[int, int]]:
+    """Walk a function as the kernel does (check_cfg); where the way to the next instruction leads back."""
+    state = [NEW] * (len(code) // 8)
+    found = []
+    stack = [(0, ways_on(code, 0))]
+    state[0] = ON_THE_WAY
+    while stack:
+        at, ways = stack[-1]
+        if not ways:
+            state[at] = DONE
+            stack.pop()
+            continue
+        following, jumps = ways.pop(0)
+        if state[following] == NEW:
+            state[following] = ON_THE_WAY
+            stack.append((following, ways_on(code, following)))
+        elif state[following] == ON_THE_WAY and not jumps:
+            found.append((at, following))
+    return found
+
+
+NEW, ON_THE_WAY, DONE = range(3)
+JUMP, JUMP32 = 5, 6
+ALWAYS, CALL, EXIT = 0x00, 0x80, 0x90
+WIDE_LOAD = 0x18
+
+
+def ways_on(code: bytes, at: int) -> list[tuple[int, bool]]:
+    """Where an instruction leads, and whether it is one that may lead back."""
+    operation = code[at * 8]
+    kind = operation & 0xF0
+    offset = int.from_bytes(code[at * 8 + 2 : at * 8 + 4], "little", signed=True)
+    if operation & 7 not in {JUMP, JUMP32} or kind == CALL:
+        return [(at + (2 if operation == WIDE_LOAD else 1), False)]
+    if kind == EXIT:
+        return []
+    if kind == ALWAYS:
+        return [(at + 1 + offset, True)]
+    return [(at + 1, True), (at + 1 + offset, True)]
 
 
 class Depths:

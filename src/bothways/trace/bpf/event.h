@@ -89,9 +89,9 @@ struct event {
 	char device[16];
 	char task[16];
 	struct packet packet;
+	struct conntrack conntrack;   /* from here on only where `parts` say that it is there */
 	struct packet second;
 	struct packet before;
-	struct conntrack conntrack;
 };
 
 struct event_with_stack {

@@ -99,7 +99,13 @@ static __always_inline void reverse(const struct tuple *t, struct tuple *out)
 	out->pad = 0;
 }
 
-/* Some term asks for this address, or for none: neighbours have no more than that. */
+/* Not 0 if a term's side asks for another address, or for none. */
+static __always_inline u64 names_other(u64 a0, u64 a1, const volatile u64 *wanted, const volatile u64 *mask)
+{
+	return differs(a0, a1, wanted, mask) | !(mask[0] | mask[1]);
+}
+
+/* Some term asks for this very address, or there is no term: neighbours have no more than that. */
 static __always_inline int names_address(const u64 *address)
 {
 	u64 a0 = address[0], a1 = address[1];
@@ -116,8 +122,10 @@ static __always_inline int names_address(const u64 *address)
 
 		if (i >= config.n_terms)
 			break;
-		bad = both(differs(a0, a1, term->source, term->source_mask), differs(a0, a1, term->destination, term->destination_mask));
-		bad |= both(differs(a0, a1, term->host[0], term->host_mask[0]), differs(a0, a1, term->host[1], term->host_mask[1]));
+		bad = both(names_other(a0, a1, term->source, term->source_mask),
+			   names_other(a0, a1, term->destination, term->destination_mask));
+		bad = both(bad, both(names_other(a0, a1, term->host[0], term->host_mask[0]),
+				     names_other(a0, a1, term->host[1], term->host_mask[1])));
 		if (!bad)
 			return 1;
 	}

@@ -167,7 +167,7 @@ struct {
 
 static __noinline int remember(u64 skb)
 {
-	struct life *life = bpf_map_lookup_elem(&lives, &skb);
+	struct life *life = life_of(skb);
 
 	if (life)
 		bpf_map_update_elem(&hooked, &skb, life, BPF_ANY);

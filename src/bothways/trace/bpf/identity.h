@@ -1,49 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Which packet is this? An sk_buff's address names a packet only until it is released, and many releases are not told: then the address
- * comes back with another packet. So a *life* is kept for each address, with what cannot change while a packet is translated, forwarded
- * or put into a tunnel: its protocol, IP id and numbers (of the inner packet, if there is a tunnel). Another content is another life. */
+/* Is this packet asked for? As it stands, by what it carries, by its connection's other name, or because it answers one that is. */
 #ifndef BOTHWAYS_IDENTITY_H
 #define BOTHWAYS_IDENTITY_H
 
 #include "filter.h"
+#include "life.h"
 
 #define NAT_DONE 0x30            /* IPS_SRC_NAT | IPS_DST_NAT of a connection */
 #define FORGET 300000000000ULL   /* a learned tuple that nobody used for so long (ns) may be another connection's */
 #define SAME_PASS 1000000ULL     /* a packet seen again where its life began, later than this (ns), was sent again */
 #define ANSWERED 5000000000ULL   /* an RST or ICMP error that was announced may wait so long (ns) for a neighbour's address */
-#define AT_WORK 2000000ULL       /* what a CPU handled last is taken for what it is handling, so long (ns) */
-
-struct content {
-	u32 seq;
-	u32 ack;
-	u16 ip_id;
-	u16 fragment;
-	u8 protocol;
-	u8 flags;
-	u16 pad;
-};
-
-struct life {
-	u64 id;
-	u64 clone_of;
-	u64 provoked_by;
-	u64 time;          /* of the last event */
-	u64 dev;           /* of the last event, with its name: most events of a packet come in pairs at one device */
-	u32 netns;
-	u32 ifindex;
-	char device[16];
-	u64 began;         /* probe, device and TTL of the first event */
-	struct content content;
-	struct packet last;
-};
-
-/* One buffer of headers, and the packet that was found in it first: a clone shares it. */
-struct owner {
-	u64 skb;
-	u64 life;
-	u64 time;
-	struct content content;
-};
 
 /* What this CPU is working on: the packet that an RST or ICMP error, sent now, would answer. */
 struct cause {
@@ -53,27 +19,6 @@ struct cause {
 	u64 time;
 	struct packet packet;
 };
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 65536);
-	__type(key, u64);
-	__type(value, struct life);
-} lives SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, struct life);
-} blank SEC(".maps");                /* a life of zeroes: one on the stack would leave no room for the rest */
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 65536);
-	__type(key, u64);
-	__type(value, struct owner);
-} heads SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -95,73 +40,6 @@ struct {
 	__type(key, u32);
 	__type(value, struct cause);
 } causes SEC(".maps");
-
-static __always_inline void take_content(const struct packet *p, struct content *c)
-{
-	c->seq = p->seq;
-	c->ack = p->ack;
-	c->ip_id = p->ip_id;
-	c->fragment = p->fragment & 0x3fff;
-	c->protocol = p->ends.protocol;
-	c->flags = p->flags & (SYN | RST);
-	c->pad = 0;
-}
-
-static __always_inline int same_content(const struct content *a, const struct content *b)
-{
-	return a->seq == b->seq && a->ack == b->ack && a->ip_id == b->ip_id && a->fragment == b->fragment &&
-	       a->protocol == b->protocol && a->flags == b->flags;
-}
-
-static __always_inline int same_ends(const struct tuple *a, const struct tuple *b)
-{
-	return a->source[0] == b->source[0] && a->source[1] == b->source[1] && a->destination[0] == b->destination[0] &&
-	       a->destination[1] == b->destination[1] && a->source_port == b->source_port &&
-	       a->destination_port == b->destination_port && a->protocol == b->protocol;
-}
-
-static __always_inline int opposite_ends(const struct tuple *a, const struct tuple *b)
-{
-	return a->source[0] == b->destination[0] && a->source[1] == b->destination[1] && a->destination[0] == b->source[0] &&
-	       a->destination[1] == b->source[1] && a->source_port == b->destination_port && a->destination_port == b->source_port &&
-	       a->protocol == b->protocol;
-}
-
-/* An entry for a packet that is seen for the first time; everything in it is 0 but its number. */
-static __noinline struct life *new_life(u64 skb, u64 now)
-{
-	u32 zero = 0;
-	struct life *life = bpf_map_lookup_elem(&blank, &zero);
-
-	if (!life || bpf_map_update_elem(&lives, &skb, life, BPF_ANY))
-		return 0;
-	life = bpf_map_lookup_elem(&lives, &skb);
-	if (life)
-		life->id = (now << 9) ^ bpf_get_smp_processor_id();
-	return life;
-}
-
-/* Another life has the same buffer and the same content, and began just now, or is at work still: this one is its clone. */
-static __noinline int find_clone(u64 head, u64 skb, struct life *life, u64 now, int ends)
-{
-	struct owner *owner = bpf_map_lookup_elem(&heads, &head);
-	struct owner mine = { .skb = skb, .life = life->id, .time = now, .content = life->content };
-
-	if (owner && owner->skb != skb && same_content(&owner->content, &life->content)) {
-		struct life *other = bpf_map_lookup_elem(&lives, &owner->skb);
-		u64 time = owner->time;
-
-		if (other && other->id == owner->life)
-			time = other->time;
-		if (now - time < AT_WORK) {
-			life->clone_of = owner->life;
-			return nought();
-		}
-	}
-	if (!ends) /* what is first seen as it is released was itself the clone */
-		bpf_map_update_elem(&heads, &head, &mine, BPF_ANY);
-	return nought();
-}
 
 enum cause_kind { AT_HAND, IS_ANSWERED };
 
@@ -283,11 +161,10 @@ static __always_inline int read_tuple(const struct nf_conntrack_tuple *first, lo
 
 /* The packet is asked for: as it stands, by what it carries, or under another name of its connection, which was translated.
  * 0: no; 1: as it stands; 2: by its connection. */
-static __noinline int asked_for(struct sk_buff *skb, const struct headers *h)
+static __noinline int asked_for(u64 nfct, const struct headers *h)
 {
 	struct nf_conn *ct = 0;
 	struct tuple t = h->pair[0].ends;
-	unsigned long word = 0;
 	u8 flags = h->pair[0].flags;
 	int turned = 0;
 
@@ -301,17 +178,15 @@ static __noinline int asked_for(struct sk_buff *skb, const struct headers *h)
 		} else if (i == 2) {
 			u32 status = 0;
 
-			if (!config.follow_nat || !bpf_core_type_exists(struct nf_conn) || !bpf_core_field_exists(skb->_nfct))
+			if (!config.follow_nat || !bpf_core_type_exists(struct nf_conn))
 				return 0;
-			if (bpf_core_read(&word, sizeof(word), &skb->_nfct))
-				return 0;
-			ct = (void *)(word & ~7UL);
+			ct = (void *)(nfct & ~7UL);
 			if (!ct || bpf_core_read(&status, sizeof(status), &ct->status) || !(status & NAT_DONE))
 				return 0;
 		}
 		if (i >= 2) {
 			/* the first tuple as it stands names packets of the original direction, the second one answers */
-			turned = ((word & 7) >= 3) ^ (i & 1); /* IP_CT_IS_REPLY */
+			turned = ((nfct & 7) >= 3) ^ (i & 1); /* IP_CT_IS_REPLY */
 			if (!read_tuple(&ct->tuplehash[0].tuple, (long)(i & 1) * bpf_core_type_size(struct nf_conntrack_tuple_hash), &t))
 				return 0;
 		}

@@ -30,41 +30,81 @@ static __always_inline int nought(void)
 	return value;
 }
 
-/* The part of an sk_buff that says where its headers are: read at once, as these fields are neighbours in every kernel so far. */
+/* What an sk_buff says of itself. */
 struct place {
 	u8 *head;
 	u8 *data;
+	u64 nfct;           /* address of the tracker's entry, and the packet's relation to it in the low three bits; 0: none */
+	u32 len;
+	u32 mark;
 	u16 protocol;       /* wire order */
 	u16 network_header;
-	u16 mac_header;
 };
 
-#define BLOCK 64
+#define BLOCK 112
 #define offset_of(field) bpf_core_field_offset(struct sk_buff, field)
+#define within(field, size) (offset_of(field) >= first && offset_of(field) + size <= first + BLOCK)
 
-static __always_inline int find_headers(struct sk_buff *skb, struct place *at)
+/* These fields are neighbours in every kernel so far, so they are read at once: a call costs more than the octets. `block` is room. */
+static __always_inline int read_place(struct sk_buff *skb, struct place *at, u64 *block)
 {
 	/* From a multiple of 8 on, as before Linux 6.18 the stack is read at natural boundaries only. */
-	u32 first = offset_of(protocol) & ~7U, end = offset_of(data) + 8;
-	u64 words[BLOCK / 8];
-	u8 *block = (u8 *)words;
+	u32 first = (bpf_core_field_exists(skb->_nfct) ? offset_of(_nfct) : offset_of(len)) & ~7U;
+	u8 *octets = (u8 *)block;
 
-	if (offset_of(head) > first && end > first && end - first <= BLOCK) {
-		if (bpf_probe_read_kernel(block, BLOCK, (u8 *)skb + first))
+	if (within(len, 4) && within(mark, 4) && within(protocol, 2) && within(network_header, 2) && within(head, 8) && within(data, 8)) {
+		if (bpf_probe_read_kernel(octets, BLOCK, (u8 *)skb + first))
 			return 0;
-		at->protocol = *(u16 *)(block + (offset_of(protocol) - first));
-		at->network_header = *(u16 *)(block + (offset_of(network_header) - first));
-		at->mac_header = *(u16 *)(block + (offset_of(mac_header) - first));
-		at->head = *(u8 **)(block + (offset_of(head) - first));
-		at->data = *(u8 **)(block + (offset_of(data) - first));
+		at->nfct = bpf_core_field_exists(skb->_nfct) ? *(u64 *)octets : 0;
+		at->len = *(u32 *)(octets + (offset_of(len) - first));
+		at->mark = *(u32 *)(octets + (offset_of(mark) - first));
+		at->protocol = *(u16 *)(octets + (offset_of(protocol) - first));
+		at->network_header = *(u16 *)(octets + (offset_of(network_header) - first));
+		at->head = *(u8 **)(octets + (offset_of(head) - first));
+		at->data = *(u8 **)(octets + (offset_of(data) - first));
 		return 1;
 	}
+	at->nfct = 0;
+	if (bpf_core_field_exists(skb->_nfct))
+		at->nfct = BPF_CORE_READ(skb, _nfct);
+	at->len = BPF_CORE_READ(skb, len);
+	at->mark = BPF_CORE_READ(skb, mark);
 	at->protocol = BPF_CORE_READ(skb, protocol);
 	at->network_header = BPF_CORE_READ(skb, network_header);
-	at->mac_header = BPF_CORE_READ(skb, mac_header);
 	at->head = BPF_CORE_READ(skb, head);
 	at->data = BPF_CORE_READ(skb, data);
 	return at->head != 0;
+}
+
+static __always_inline int is_ip(u16 protocol)
+{
+	return protocol == swap16(0x0800) || protocol == swap16(0x86dd);
+}
+
+/* Where the IP header is: `at_data` says that the packet comes fresh from a device, and its data begin with it. 0: it is no IP packet. */
+static __always_inline u8 *find_header(const struct place *at, u32 at_data)
+{
+	u8 *ip = at->head + at->network_header;
+
+	if (at_data || at->network_header == 0 || at->network_header == 0xffff)
+		ip = at->data;
+	if (is_ip(at->protocol))
+		return ip;
+	if (at->protocol != swap16(0x8100) && at->protocol != swap16(0x88a8))
+		return 0;
+	return at_data ? ip + 4 : ip;
+}
+
+static __always_inline int is_echo(u8 protocol, u8 type)
+{
+	return protocol == ICMP ? type == 8 || type == 0 : protocol == ICMPV6 && (type & 0xfe) == 128;
+}
+
+static __always_inline int is_error(u8 protocol, u8 type)
+{
+	if (protocol == ICMP)
+		return type < 13 && 1 << type & (1 << 3 | 1 << 4 | 1 << 5 | 1 << 11 | 1 << 12);
+	return protocol == ICMPV6 && type >= 1 && type <= 4;
 }
 
 /* The transport header: its first 20 octets, as five words. */
@@ -95,18 +135,11 @@ static __always_inline void read_transport(const u32 *t, struct packet *p)
 		p->seq = t[1];
 		p->ack = t[2];
 		p->payload = length - 8;
-		if (protocol == ICMP ? p->icmp_type == 8 || p->icmp_type == 0 : (p->icmp_type & 0xfe) == 128) {
+		if (is_echo(protocol, p->icmp_type)) {
 			p->ends.source_port = p->ends.destination_port = swap16((u16)t[1]);
 			p->seq &= 0xffff0000; /* translation may change the identifier */
 		}
 	}
-}
-
-static __always_inline int is_icmp_error(const struct packet *p)
-{
-	if (p->ends.protocol == ICMP)
-		return p->icmp_type == 3 || p->icmp_type == 4 || p->icmp_type == 5 || p->icmp_type == 11 || p->icmp_type == 12;
-	return p->ends.protocol == ICMPV6 && p->icmp_type >= 1 && p->icmp_type <= 4;
 }
 
 /* An extension header of IPv6 that is walked over. */
@@ -141,14 +174,12 @@ __noinline u64 walk_extensions(u64 at, u32 next)
 	return header | (u64)next << 16 | (u64)(u16)fragment << 24 | (u64)(u16)ip_id << 40;
 }
 
-/* An IP packet at `at`. 0 if there is none. All of p is written. */
-static __always_inline int read_packet(const u8 *at, struct packet *p)
-{
-	u32 w[15];
+#define FIRST 60 /* octets that are read of a packet: IPv6 and TCP */
 
+/* An IP packet at `at`, whose first octets are in `w`. 0 if there is none. All of p is written. */
+static __always_inline int read_packet(const u8 *at, u32 *w, struct packet *p)
+{
 	__builtin_memset(p, 0, sizeof(*p));
-	if (bpf_probe_read_kernel(w, sizeof(w), at))
-		return 0;
 	if ((w[0] & 0xf0) == 0x40) {
 		u32 header = (w[0] & 15) << 2;
 
@@ -194,11 +225,6 @@ static __always_inline int read_packet(const u8 *at, struct packet *p)
 	return 0;
 }
 
-static __always_inline int is_ip(u16 protocol)
-{
-	return protocol == swap16(0x0800) || protocol == swap16(0x86dd);
-}
-
 /* Where the IP header is in an Ethernet frame at `at`, a VLAN tag admitted; 0 if there is none. */
 static __always_inline const u8 *in_frame(const u8 *at)
 {
@@ -228,7 +254,7 @@ static __always_inline const u8 *find_second(const u8 *at, const struct packet *
 
 	if (protocol == TCP || p->fragment & 0x1fff)
 		return 0;
-	if (is_icmp_error(p)) {
+	if (is_error(protocol, p->icmp_type)) {
 		*part = HAS_QUOTED;
 		return behind + 8;
 	}
@@ -265,29 +291,34 @@ struct headers {
 	u32 vni;
 };
 
-/* The packet at `at`, and the one within it if there is one. 0 if there is no IP header.
+/* The packet at `at`, whose first octets are in `w`, and the one within it if there is one. 0 if there is no IP header.
  * `h` stands in a map and not on the stack: so the verifier does not know what is in it, and follows one way instead of fifty. */
-static __noinline int read_headers(const u8 *at, struct headers *h)
+static __noinline int read_headers(const u8 *at, u32 *w, struct headers *h)
 {
+	u32 i = 0;
+
 	h->part = 0;
 	h->vni = 0;
 #pragma clang loop unroll(disable)
-	for (u32 i = 0; i < 2; i++) {
-		struct packet *p = &h->pair[i];
+	do {
+		struct packet *p = &h->pair[i & 1];
 		u32 part = 0, vni = 0;
 
-		if (!read_packet(at, p)) {
+		if (!read_packet(at, w, p)) {
 			h->part = 0;
 			return i;
 		}
 		if (i)
 			return 1;
 		at = find_second(at, p, &part, &vni);
-		if (!at)
+		if (!at || bpf_probe_read_kernel(w, FIRST, at))
 			return 1;
 		h->part = part;
 		h->vni = vni;
-	}
+		i++;
+		/* A loop goes round by a jump with a condition: kernels before 6.3 take no other. */
+		asm volatile("" : "+r"(i));
+	} while (i < 2);
 	return 1;
 }
 

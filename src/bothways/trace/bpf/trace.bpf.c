@@ -5,4 +5,6 @@
 char _license[] SEC("license") = "Dual BSD/GPL";
 
 #include "tracepoints.h"
+#include "sockets.h"
+#include "routes.h"
 #include "functions.h"

@@ -1,79 +1,42 @@
 """
 Types of the kernel, a module or an object, as BTF describes them (kernel: ``Documentation/bpf/btf.rst``).
 
-An image of a kernel has some 130,000 types. It is walked once, for the place of each type and no more; a
-name is found by searching the bytes of the strings and then of the name offsets, which costs less than a
-table of all names.
+An image of a kernel has some 130,000 types. It is walked for the place of each type and no more, and only as
+far as somebody asks for: what the network stack is made of stands in the first third, functions behind it. A
+name is found by searching the bytes of the strings and then of the types, which costs less than a table of
+all names.
 """
 
 import struct
 from array import array
-from typing import Dict, FrozenSet, Iterator, List, NamedTuple, Optional
+from typing import Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
-__all__ = [
-    "ARRAY",
-    "COMPOSITE",
-    "CONST",
-    "DATASEC",
-    "ENUM",
-    "ENUM64",
-    "ENUMS",
-    "FLOAT",
-    "FUNC",
-    "FUNC_PROTO",
-    "FWD",
-    "INT",
-    "POINTER",
-    "STRUCT",
-    "TYPEDEF",
-    "UNION",
-    "VAR",
-    "Array",
-    "Btf",
-    "Member",
-    "Parameter",
-    "Placement",
-    "Type",
-    "Unreadable",
-]
+from bothways.trace.probe.btf_kinds import (
+    ARRAY,
+    COMPOSITE,
+    DATASEC,
+    ENUM,
+    ENUM64,
+    ENUMS,
+    FIXED,
+    FLOAT,
+    FUNC,
+    FUNC_PROTO,
+    INT,
+    POINTER,
+    SEE_THROUGH,
+    STEPS,
+    TYPEDEF,
+)
 
-# Kinds, uapi/linux/btf.h.
-INT = 1
-POINTER = 2
-ARRAY = 3
-STRUCT = 4
-UNION = 5
-ENUM = 6
-FWD = 7
-TYPEDEF = 8
-VOLATILE = 9
-CONST = 10
-RESTRICT = 11
-FUNC = 12
-FUNC_PROTO = 13
-VAR = 14
-DATASEC = 15
-FLOAT = 16
-DECL_TAG = 17
-TYPE_TAG = 18
-ENUM64 = 19
-COMPOSITE = frozenset({STRUCT, UNION})
-ENUMS = frozenset({ENUM, ENUM64})
-_SEE_THROUGH = frozenset({TYPEDEF, VOLATILE, CONST, RESTRICT, TYPE_TAG})
+__all__ = ["Array", "Btf", "Member", "Parameter", "Placement", "Type", "Unreadable"]
 
 _MAGIC = 0xEB9F
 _HEADER = struct.Struct("<HBBIIIII")
 _POINTER_SIZE = 8
 _WORD = 4
+_PIECE = 1 << 16  # words that are walked at once
 _DEEPEST = 64  # a chain of typedefs or arrays that is longer goes in a circle
-
-#: words of a type: always, and for each of its members
-_FIXED = [3] * 32
-_EACH = [0] * 32
-for _kind, _words in ((INT, 1), (VAR, 1), (DECL_TAG, 1), (ARRAY, 3)):
-    _FIXED[_kind] += _words
-for _kind, _words in ((STRUCT, 3), (UNION, 3), (ENUM, 2), (FUNC_PROTO, 2), (DATASEC, 3), (ENUM64, 3)):
-    _EACH[_kind] = _words
 
 
 class Unreadable(ValueError):  # noqa: N818  what is wrong is the image
@@ -133,10 +96,13 @@ class Btf:
 
     :param data: the bytes: ``/sys/kernel/btf/vmlinux``, or the section ``.BTF`` of an object.
     :param base: the image that this one continues, for a module: the kernel's.
+    :param at_once: walk it now; else what is wrong with it shows when it is asked.
     :raises Unreadable: for bytes that are no BTF of this machine's order.
     """
 
-    def __init__(self, data: bytes, base: Optional["Btf"] = None, name: str = "vmlinux") -> None:
+    def __init__(
+        self, data: bytes, base: Optional["Btf"] = None, name: str = "vmlinux", *, at_once: bool = True
+    ) -> None:
         self.name = name
         self.base = base
         try:
@@ -145,85 +111,115 @@ class Btf:
             raise Unreadable("{}: too short for BTF".format(name)) from error
         if magic != _MAGIC:
             raise Unreadable("{}: not BTF in little-endian order".format(name))
-        self._strings = data[header + strings : header + strings + strings_length]
-        raw = data[header + types : header + types + types_length]
-        if len(raw) != types_length or len(self._strings) != strings_length or types_length % _WORD:
+        self._data = data
+        self._types_at, self._strings_at = header + types, header + strings
+        self._strings_length: int = strings_length
+        size = len(data)
+        if self._types_at + types_length > size or self._strings_at + strings_length > size:
             raise Unreadable("{}: the types run beyond the end of the BTF".format(name))
-        self._words = array("I")
-        self._words.frombytes(raw)
+        if types_length % _WORD:
+            raise Unreadable("{}: the last type is cut short".format(name))
+        self._words: Sequence[int] = memoryview(data)[self._types_at : self._types_at + types_length].cast(
+            "I"
+        )
         self._first = base.count if base else 1
         self._strings_from = base.strings_end if base else 0
-        self._starts = self._walk()
-        self._names = array("I", map(self._words.__getitem__, self._starts)).tobytes()
-        self._found: Dict[str, List[int]] = {}
+        self._starts: List[int] = []
+        self._walked = 0
+        self._names: List[Tuple[int, bytes]] = []
+        self._found: Dict[Tuple[str, FrozenSet[int]], List[int]] = {}
         self._members: Dict[int, List[Member]] = {}
+        if at_once:
+            self._walk(len(self._words))
 
     @property
     def count(self) -> int:
         """The first type number that is not taken, by the image or by what it continues."""
+        self._walk(len(self._words))
         return self._first + len(self._starts)
 
     @property
     def strings_end(self) -> int:
         """The first string offset that is not taken, by the image or by what it continues."""
-        return self._strings_from + len(self._strings)
+        return self._strings_from + self._strings_length
 
-    def _walk(self) -> List[int]:
-        """Where each type starts, in words."""
-        words, fixed, each = self._words, _FIXED, _EACH
-        starts: List[int] = []
-        append = starts.append
-        at, end = 0, len(words)
+    def _walk(self, end: int) -> None:
+        """Find where types start, in words, up to a place or the end of the type that is there."""
+        words, steps, length = self._words, STEPS, len(self._words)
+        first, append = len(self._starts), self._starts.append
+        at, end = self._walked, min(end, length)
         try:
             while at < end:
                 append(at)
-                information = words[at + 1]
-                kind = information >> 24 & 31
-                at += fixed[kind] + each[kind] * (information & 0xFFFF)
+                at += steps[words[at + 1]]
         except IndexError:
-            at = -1
-        if at != end:
+            at = length + 1
+        if at > length:
             raise Unreadable("{}: the last type is cut short".format(self.name))
-        return starts
+        self._walked = at
+        if len(self._starts) > first:
+            self._names.append((first, array("I", map(words.__getitem__, self._starts[first:])).tobytes()))
 
     def string(self, offset: int) -> str:
         """Read the string at an offset, of this image or of what it continues; empty where there is none."""
         if self.base is not None and offset < self._strings_from:
             return self.base.string(offset)
         start = offset - self._strings_from
-        end = self._strings.find(b"\0", start)
-        return self._strings[start:end].decode("utf-8", "replace")
+        if not 0 <= start < self._strings_length:
+            return ""
+        start += self._strings_at
+        end = self._data.find(b"\0", start, self._strings_at + self._strings_length)
+        return self._data[start : end if end >= 0 else start].decode("utf-8", "replace")
 
     def string_offset(self, name: str) -> Optional[int]:
         """Where a string is written, in this image or in what it continues; None where it is in neither."""
         wanted = name.encode("utf-8") + b"\0"
-        if self.base is None:
-            found = self._strings.find(b"\0" + wanted)
-            return found + 1 if found >= 0 else None
-        continued = self.base.string_offset(name)
-        if continued is not None:
-            return continued
-        if self._strings.startswith(wanted):
-            return self._strings_from
-        found = self._strings.find(b"\0" + wanted)
-        return self._strings_from + found + 1 if found >= 0 else None
+        if self.base is not None:
+            continued = self.base.string_offset(name)
+            if continued is not None:
+                return continued
+            if self._data.startswith(wanted, self._strings_at):
+                return self._strings_from
+        begin = self._strings_at
+        found = self._data.find(b"\0" + wanted, begin, begin + self._strings_length)
+        return self._strings_from + found - begin + 1 if found >= 0 else None
 
     def find(self, name: str, kinds: FrozenSet[int]) -> List[int]:
-        """The numbers of all types of that name and of one of these kinds, in this image alone."""
-        if name not in self._found:
-            self._found[name] = list(self._search(name))
-        return [number for number in self._found[name] if self.kind(number) in kinds]
+        """
+        Find the numbers of types of that name and of one of these kinds, in this image alone.
 
-    def _search(self, name: str) -> Iterator[int]:
+        An image that is walked as it is asked is not walked on, once some are found.
+        """
+        key = (name, kinds)
+        if key not in self._found:
+            self._found[key] = self._search(name, kinds)
+        return list(self._found[key])
+
+    def _search(self, name: str, kinds: FrozenSet[int]) -> List[int]:
         offset = self.string_offset(name)
         if offset is None or not name:
-            return
+            return []
         wanted = struct.pack("<I", offset)
-        at = self._names.find(wanted)
-        while at >= 0:
-            if at % _WORD == 0:
-                yield self._first + at // _WORD
-            at = self._names.find(wanted, at + 1)
+        for first, names in self._pieces():
+            at = names.find(wanted)
+            found = []
+            while at >= 0:
+                number = self._first + first + at // _WORD
+                if at % _WORD == 0 and self.kind(number) in kinds:
+                    found.append(number)
+                at = names.find(wanted, at + 1)
+            if found:
+                return found
+        return []
+
+    def _pieces(self) -> Iterator[Tuple[int, bytes]]:
+        """Tell names of all types, piece by piece, each with the index of its first type."""
+        at = 0
+        while at < len(self._names) or self._walked < len(self._words):
+            if at == len(self._names):
+                self._walk(self._walked + _PIECE)
+            yield self._names[at]
+            at += 1
 
     def kind(self, number: int) -> int:
         """The kind of a type; 0 for void."""
@@ -236,6 +232,8 @@ class Btf:
         if self.base is not None and number < self._first:
             return self.base._place(number)  # noqa: SLF001  the same class
         index = number - self._first
+        while index >= len(self._starts) and self._walked < len(self._words):
+            self._walk(self._walked + _PIECE)
         if not 0 <= index < len(self._starts):
             raise Unreadable("{}: there is no type {}".format(self.name, number))
         return self, self._starts[index]
@@ -258,16 +256,16 @@ class Btf:
     def plain(self, number: int) -> Type:
         """Read a type through what only names or qualifies it: typedef, const, volatile, restrict, tags."""
         for _ in range(_DEEPEST):
-            if self.kind(number) not in _SEE_THROUGH:
+            if self.kind(number) not in SEE_THROUGH:
                 return self.type(number)
             number = self.type(number).refers
         raise Unreadable("{}: type {} refers to itself".format(self.name, number))
 
-    def _rows(self, each: Type, width: int) -> Iterator["array[int]"]:
+    def _rows(self, each: Type, width: int) -> Iterator[Tuple[int, ...]]:
         image, at = self._place(each.id)
-        first = at + _FIXED[each.kind]
+        first = at + FIXED[each.kind]
         for row in range(first, first + width * each.length, width):
-            yield image._words[row : row + width]  # noqa: SLF001  the same class
+            yield tuple(image._words[row : row + width])  # noqa: SLF001  the same class
 
     def members(self, number: int) -> List[Member]:
         """List the members of a struct or union, in order."""
@@ -326,7 +324,7 @@ class Btf:
         :param sizes: bytes of each section, by its name.
         :param offsets: where each variable is in its section, by its name.
         """
-        words = self._words[:]
+        words = array("I", self._words)
         for at in self._starts:
             if words[at + 1] >> 24 & 31 != DATASEC:
                 continue
@@ -338,8 +336,8 @@ class Btf:
             for index, (offset, number, size) in enumerate(sorted(rows)):
                 words[at + 3 + 3 * index : at + 6 + 3 * index] = array("I", [number, offset, size])
         raw = words.tobytes()
-        head = _HEADER.pack(_MAGIC, 1, 0, _HEADER.size, 0, len(raw), len(raw), len(self._strings))
-        return head + raw + self._strings
+        strings = self._data[self._strings_at : self._strings_at + self._strings_length]
+        return _HEADER.pack(_MAGIC, 1, 0, _HEADER.size, 0, len(raw), len(raw), len(strings)) + raw + strings
 
     def signed(self, number: int) -> bool:
         """Whether an integer or enum is signed."""
@@ -372,7 +370,7 @@ class Btf:
             each = self.type(number)
             if each.kind == POINTER:
                 stars += "*"
-            elif each.kind not in _SEE_THROUGH or each.kind == TYPEDEF:
+            elif each.kind not in SEE_THROUGH or each.kind == TYPEDEF:
                 return " ".join(part for part in (each.name or "?", stars) if part)
             number = each.refers
         return "?"

@@ -10,7 +10,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import pkgutil
 import socket
 import struct
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
@@ -22,6 +21,7 @@ from bothways.trace.probe.kernel import Kernel
 from bothways.trace.probe.lines import Lines
 from bothways.trace.probe.load import Object
 from bothways.trace.probe.netns_devices import inside
+from bothways.trace.probe.objects import object_bytes
 from bothways.trace.probe.options import Misused
 from bothways.trace.probe.program import Refused
 from bothways.trace.probe.symbols import Symbols
@@ -31,7 +31,7 @@ __all__ = ["SCHEMA", "Device", "Walker", "driver", "list_devices", "main"]
 
 SCHEMA = "bothways/trace-devices/1"
 
-_OBJECT = ("bothways.trace", "bpf/devices.bpf.o")
+_OBJECT = "devices.bpf.o"
 _PROGRAM = "list_devices"
 _RUN = 10  # BPF_PROG_TEST_RUN, uapi/linux/bpf.h
 _RUN_ATTRIBUTE = struct.Struct("<IIIIQQIIIIQQIII4x")
@@ -70,7 +70,7 @@ class Walker:
     """
 
     def __init__(self, kernel: Kernel) -> None:
-        self._object = Object(pkgutil.get_data(*_OBJECT) or b"", kernel)
+        self._object = Object(object_bytes(_OBJECT), kernel)
         self._object.create()
         self._program = self._object.load(_PROGRAM)
 

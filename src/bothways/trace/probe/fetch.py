@@ -8,11 +8,12 @@ are taken, and the entry starts where the bits say. A fetch that faults leaves w
 before, so nothing is believed behind a pointer that is null.
 """
 
-import platform
+import os
 import struct
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
-from bothways.trace.probe.btf import COMPOSITE, Btf
+from bothways.trace.probe.btf import Btf
+from bothways.trace.probe.btf_kinds import COMPOSITE
 from bothways.trace.probe.kernel import Kernel
 from bothways.trace.probe.tracefs_format import Format
 from bothways.trace.probe.tracefs_tap import Way
@@ -120,7 +121,7 @@ def _offset(image: Btf, number: int, member: str) -> Optional[int]:
 
 def registers() -> Tuple[str, ...]:
     """How arguments are fetched at the start of a function on this machine."""
-    return _REGISTERS.get(platform.machine(), tuple("$arg{}".format(number) for number in range(1, 7)))
+    return _REGISTERS.get(os.uname().machine, tuple("$arg{}".format(number) for number in range(1, 7)))
 
 
 def definition(way: Way, symbol: str, name: str, layout: Optional[Layout], arguments: Tuple[str, ...]) -> str:

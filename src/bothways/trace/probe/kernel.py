@@ -4,14 +4,8 @@ import os
 import struct
 from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
-from bothways.trace.probe.btf import (
-    ENUMS,
-    FUNC,
-    POINTER,
-    TYPEDEF,
-    Btf,
-    Unreadable,
-)
+from bothways.trace.probe.btf import Btf, Unreadable
+from bothways.trace.probe.btf_kinds import ENUMS, FUNC, POINTER, TYPEDEF
 from bothways.trace.probe.syscall import Unsupported
 
 __all__ = ["Argument", "Found", "Kernel"]
@@ -59,7 +53,7 @@ class Kernel:
         if self._btf is None:
             if self._bytes is None:
                 self._bytes = _read("vmlinux")
-            self._btf = Btf(self._bytes)
+            self._btf = Btf(self._bytes, at_once=False)
         return self._btf
 
     def module_names(self) -> List[str]:
@@ -142,12 +136,14 @@ class Kernel:
             return each.image, each.type
         return None
 
-    def tracepoint(self, name: str) -> Optional[List[Argument]]:
+    def tracepoint(self, name: str, *, named: bool = True) -> Optional[List[Argument]]:
         """
         List the arguments of a tracepoint as a BPF program gets them; None where there is no such tracepoint.
 
         The typedef ``btf_trace_NAME`` has types alone, so names come from ``__traceiter_NAME`` where that is
         described.
+
+        :param named: False does without the names, which takes less time: functions are described last.
         """
         place = self.tracepoint_place(name)
         if place is None:
@@ -157,10 +153,10 @@ class Kernel:
         if prototype.kind == POINTER:
             prototype = image.plain(prototype.refers)
         arguments = _arguments(image, prototype.id)[1:]
-        for iterator in image.find("__traceiter_" + name, frozenset({FUNC})):
-            named = _arguments(image, iterator)[1:]
-            if [each.type for each in named] == [each.type for each in arguments]:
-                return named
+        for iterator in image.find("__traceiter_" + name, frozenset({FUNC})) if named else ():
+            with_names = _arguments(image, iterator)[1:]
+            if [each.type for each in with_names] == [each.type for each in arguments]:
+                return with_names
         return arguments
 
     def tracepoint_place(self, name: str) -> Optional[Tuple[Btf, int]]:

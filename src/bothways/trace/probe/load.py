@@ -11,7 +11,8 @@ import struct
 from typing import Any, Dict, List, NamedTuple, Optional
 
 from bothways.trace.probe.attach import Link, attach_kprobe, attach_tracepoint, attach_tracing
-from bothways.trace.probe.btf import COMPOSITE, DATASEC, POINTER, Btf
+from bothways.trace.probe.btf import Btf
+from bothways.trace.probe.btf_kinds import COMPOSITE, DATASEC, POINTER
 from bothways.trace.probe.elf import Elf, Malformed, Symbol
 from bothways.trace.probe.extension import Extension
 from bothways.trace.probe.images import image_descriptor, load_types

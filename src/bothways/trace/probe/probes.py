@@ -64,7 +64,7 @@ def _function(number: int, function: str, event: str, program: str = "passes*") 
 
 _RESET = _function(45, "tcp_v4_send_reset", "rst-sent", "resets")
 _RESET6 = _function(46, "tcp_v6_send_reset", "rst-sent", "resets")
-_RESETS = Way(_RAW, ("tcp_send_reset",), "tcp_send_reset", needs=_WITH_RESETS)
+_RESETS = Way(_RAW, ("tcp_send_reset", "tcp_send_reset_alone"), "tcp_send_reset", needs=_WITH_RESETS)
 _ICMP = _function(16, "__icmp_send", "icmp-sent", "errors")
 
 PROBES: Tuple[Probe, ...] = (

@@ -1,21 +1,20 @@
 """Events told by programs in the kernel: which way of each probe is taken, and what they send."""
 
 import os
-import pkgutil
-import platform
 import struct
 import time
 from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 
 from bothways.trace.probe import config
 from bothways.trace.probe.attach import Link
-from bothways.trace.probe.btf import STRUCT
+from bothways.trace.probe.btf_kinds import STRUCT
 from bothways.trace.probe.cost import Accounting, spent
 from bothways.trace.probe.elf import Malformed
 from bothways.trace.probe.gather import Gatherer
 from bothways.trace.probe.hostns import Namespaces
 from bothways.trace.probe.kernel import Kernel
 from bothways.trace.probe.load import Object
+from bothways.trace.probe.objects import object_bytes
 from bothways.trace.probe.options import Misused, Options
 from bothways.trace.probe.parallel import in_parallel
 from bothways.trace.probe.probes import PROBES, Probe, Way
@@ -28,7 +27,7 @@ from bothways.trace.probe.trace import Source
 
 __all__ = ["Programs", "registers"]
 
-_OBJECT = ("bothways.trace", "bpf/trace.bpf.o")
+_OBJECT = "trace.bpf.o"
 _RING, _STATS, _CONFIG = "events", "stats", "config"
 _SEEN, _LOST = 0, 2
 _CONSUMER = "consumer_is_told"
@@ -67,12 +66,12 @@ class Programs(Source):
         self._problems: List[Dict[str, Any]] = []
         self._links: Dict[str, List[Link]] = {}
         self._accounting = self._account() if options.allow_system_changes else None
-        self._object = Object(pkgutil.get_data(*_OBJECT) or b"", kernel)
+        self._object = Object(object_bytes(_OBJECT), kernel)
         try:
             self._object.configure(_CONFIG, config.pack(options, kernel, registers(kernel)))
         except ValueError as error:
             raise Misused(str(error)) from error
-        consumed = kernel.tracepoint("consume_skb") or []
+        consumed = kernel.tracepoint("consume_skb", named=False) or []
         self._object.configure(_CONSUMER, int(len(consumed) > 1))
         self._object.resize(_RING, options.ring_size)
         self._object.create()
@@ -242,7 +241,7 @@ class Programs(Source):
 
 def registers(kernel: Kernel) -> List[int]:
     """Where six arguments and the result stand in ``struct pt_regs``, bytes; empty for other machines."""
-    names = _REGISTERS.get(platform.machine(), ())
+    names = _REGISTERS.get(os.uname().machine, ())
     for found in kernel.find("pt_regs", frozenset({STRUCT})):
         at = {member.name: member.bit_offset // 8 for member in found.image.members(found.type)}
         if "regs" in names:

@@ -21,13 +21,13 @@ __all__ = ["SIZE", "Decoder"]
 _HEAD = struct.Struct("=6Q6IHH4Bi3I16s16s")
 _PACKET = struct.Struct("=16s16sHHBBHIIHHHHHHBBBB")
 _CONNTRACK = struct.Struct("=16s16sHHBBH16s16sHHBBHQIIHBBB3x")
-_AT_SECOND = _HEAD.size + _PACKET.size
+_AT_CONNTRACK = _HEAD.size + _PACKET.size
+_AT_SECOND = _AT_CONNTRACK + _CONNTRACK.size
 _AT_BEFORE = _AT_SECOND + _PACKET.size
-_AT_CONNTRACK = _AT_BEFORE + _PACKET.size
 _BLOB = 64
 
-#: octets of a record without a stack
-SIZE = _AT_CONNTRACK + _CONNTRACK.size
+#: octets of a record with all its parts, behind which a stack stands; one with few parts may be shorter
+SIZE = _AT_BEFORE + _PACKET.size
 
 #: enum part
 _PACKET_THERE, _INNER, _QUOTED, _BEFORE, _TRACKED, _OF_SOCKET, _BLOB_THERE = 1, 2, 4, 8, 16, 32, 64

@@ -11,7 +11,8 @@ asked of the kernel, so a kernel too old for it does as well.
 import re
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
-from bothways.trace.probe.btf import (
+from bothways.trace.probe.btf import Btf, Type
+from bothways.trace.probe.btf_kinds import (
     ARRAY,
     COMPOSITE,
     ENUMS,
@@ -22,8 +23,6 @@ from bothways.trace.probe.btf import (
     INT,
     POINTER,
     TYPEDEF,
-    Btf,
-    Type,
 )
 from bothways.trace.probe.elf import Malformed
 from bothways.trace.probe.extension import FieldRelocation

@@ -9,7 +9,6 @@ the rest is zero.
 import ctypes
 import errno
 import os
-import platform
 from typing import Union
 
 __all__ = [
@@ -81,7 +80,7 @@ def _call(*arguments: object) -> int:
 
 
 def _number(which: int) -> int:
-    machine = platform.machine()
+    machine = os.uname().machine
     if machine not in _NUMBERS:
         raise Unsupported("the numbers of bpf(2) are not known for {}".format(machine))
     return _NUMBERS[machine][which]

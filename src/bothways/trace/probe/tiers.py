@@ -5,11 +5,13 @@ The kernel's version says little: distributions port back, switch off and forbid
 a program of two instructions, and what the kernel answers is what the user reads.
 """
 
+import errno
 import os
 from typing import Callable, Dict, List, NamedTuple, Optional
 
 from bothways.trace.probe.attach import Link, attach_kprobe, attach_tracepoint, attach_tracing
-from bothways.trace.probe.btf import FUNC, Unreadable
+from bothways.trace.probe.btf import Unreadable
+from bothways.trace.probe.btf_kinds import FUNC
 from bothways.trace.probe.kernel import Kernel
 from bothways.trace.probe.privileges import unlock_memory
 from bothways.trace.probe.program import (
@@ -66,6 +68,12 @@ def _why_not(trial: Callable[[Kernel], Link], kernel: Kernel) -> Optional[str]:
 
 
 def _try_fentry(kernel: Kernel) -> Link:
+    # A policy that forbids it does so before it looks at the function: finding that takes time.
+    try:
+        _attached(TRACING, Target(_ENTRY, 0), attach_tracing)
+    except Refused as refused:
+        if refused.number == errno.EPERM:
+            raise
     found = kernel.btf.find(_FUNCTION, frozenset({FUNC}))
     if not found:
         raise Refused("this kernel's BTF describes no functions", 0)

@@ -1,8 +1,7 @@
 """The verb ``trace``: attach, tell what happens, detach."""
 
-import platform
+import os
 import signal
-import socket
 import time
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
@@ -106,7 +105,7 @@ def run(options: Options, source: Source, lines: Lines, stop: Stop, since: float
     :param since: when the process began, by the monotonic clock, seconds.
     """
     clock = read_clock()
-    host = socket.gethostname()
+    host = os.uname().nodename
     begun = time.monotonic()
     lines.add(start_line(source, clock))
     for problem in source.problems():
@@ -196,9 +195,9 @@ def start_line(source: Source, clock: Optional[Clock] = None) -> Dict[str, Any]:
     return {
         "type": "start",
         "schema": SCHEMA,
-        "host": socket.gethostname(),
-        "kernel": platform.release(),
-        "machine": platform.machine(),
+        "host": os.uname().nodename,
+        "kernel": os.uname().release,
+        "machine": os.uname().machine,
         "boot_id": _boot_id(),
         "tier": source.tier,
         "tiers": [tier.as_json() for tier in source.tiers],

@@ -3,7 +3,8 @@
 import struct
 from typing import Any, Dict, Tuple
 
-from bothways.trace.probe.btf import ARRAY, COMPOSITE, ENUMS, INT, VAR, Btf
+from bothways.trace.probe.btf import Btf
+from bothways.trace.probe.btf_kinds import ARRAY, COMPOSITE, ENUMS, INT, VAR
 from bothways.trace.probe.elf import Elf, Malformed
 
 __all__ = ["Variables"]
