@@ -1,4 +1,4 @@
-"""What `show` and `conntrack` print as JSON is what `docs/reference` says."""
+"""What `show`, `show … flows` and `conntrack` print as JSON is what `docs/reference` says."""
 
 from __future__ import annotations
 
@@ -39,6 +39,16 @@ def test_show_fits(example: str) -> None:
     assert [error.message for error in Draft202012Validator(schema("show")).iter_errors(document)] == []
 
 
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_flows_fit(example: str) -> None:
+    bundle = ROOT / "examples" / example
+    if not list(bundle.glob("hosts/*/ovs")):
+        pytest.skip("nothing of Open vSwitch is in it")
+    document = printed("show", str(bundle), "flows")
+
+    assert [error.message for error in Draft202012Validator(schema("flows")).iter_errors(document)] == []
+
+
 @pytest.mark.parametrize("segments", SEGMENTS)
 @pytest.mark.parametrize("more", [[], ["--loose", "0", "--kernel", "4.4"]])
 def test_conntrack_fits(segments: str, more: list[str]) -> None:
@@ -50,6 +60,7 @@ def test_conntrack_fits(segments: str, more: list[str]) -> None:
 def test_a_key_too_many_does_not_fit() -> None:
     for name, argv in (
         ("show", ["show", str(ROOT / "examples/incident")]),
+        ("flows", ["show", str(ROOT / "examples/incident"), "flows"]),
         ("conntrack", ["conntrack", "S>"]),
     ):
         document = printed(*argv)

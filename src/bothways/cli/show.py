@@ -9,6 +9,8 @@ import click
 from bothways.cli.case import open_case, place_options, tell_problems
 from bothways.cli.ending import CommandError, ExitCode
 from bothways.cli.screen import colour, say, say_data, width
+from bothways.report.flow_table import FilterError, flow_tables
+from bothways.report.flow_table_json import flow_tables_json
 from bothways.report.json import render_json
 from bothways.report.show_json import show_json
 
@@ -23,7 +25,10 @@ _FLOWS = "flows"
 @place_options
 @click.option("--bridge", metavar="[HOST:]BRIDGE", help="With flows: of this bridge only.")
 @click.option(
-    "--json", "as_json", is_flag=True, help="Print bothways/show/1 instead of text: always all of it."
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print bothways/show/1 instead of text, always all of it; with flows bothways/flows/1.",
 )
 def command(
     words: tuple[str, ...],
@@ -72,13 +77,6 @@ def _flows(
     """Show flow tables."""
     at = words.index(_FLOWS, 1)
     asked = ",".join(words[at + 1 :])
-    if as_json:
-        message = "flows are shown as text only"
-        raise CommandError(message, "leave --json out", ExitCode.WRONG_USAGE)
-    # rich is loaded only where text is wanted
-    from bothways.report.flow_table import FilterError, flow_tables  # noqa: PLC0415
-    from bothways.report.flow_table_text import render_flow_tables  # noqa: PLC0415
-
     case = open_case([Path(word) for word in words[:at]], taps, places)
     host, _, name = bridge.rpartition(":")
     bridges = [
@@ -98,6 +96,12 @@ def _flows(
         raise CommandError(str(error), hint, ExitCode.WRONG_USAGE) from error
     if asked:  # bridges without such a flow are of no interest
         tables = tuple(table for table in tables if table.rows or table.total is None) or tables
+    if as_json:
+        say_data(render_json(flow_tables_json(tables, bridge=name, host=host, asked=asked)) + "\n")
+        return ExitCode.DONE
+    # rich is loaded only where text is wanted
+    from bothways.report.flow_table_text import render_flow_tables  # noqa: PLC0415
+
     say(render_flow_tables(tables, width=width(), colour=colour()))
     return ExitCode.DONE
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from bothways.conform.openflow_case import BridgeRecord, Setting
 from bothways.facts.dump import Dump
-from bothways.facts.openflow import LOCAL, Action, Bridge, Flow, Group, Port
+from bothways.facts.openflow import LOCAL, Action, Bridge, Flow, Group, Mirror, Port
 from bothways.facts.span import Span
 from bothways.parse.openflow import read_flow, resolve_ports
 from bothways.parse.openflow_groups import read_group, with_ports
@@ -72,6 +72,7 @@ def _bridge(record: BridgeRecord, beyond: list[str]) -> Bridge:
         groups=Dump(tuple(groups), f"{record.name}.groups"),
         mcast_snooping="mcast_snooping" in record.settings,
         spanning_tree=bool({"stp", "rstp"} & record.settings),
+        mirrors=tuple(_mirror(record, row) for row in record.mirrors),
     )
 
 
@@ -114,6 +115,22 @@ def _port(record: BridgeRecord, row: Mapping[str, Any]) -> Port:
         state=frozenset(row.get("state") or ()),
         bond=str(row["bond"]) if row.get("bond") else None,
         bond_mode=str(row["bond_mode"]) if row.get("bond_mode") else None,
+    )
+
+
+def _mirror(record: BridgeRecord, row: Mapping[str, Any]) -> Mirror:
+    output, vlan, snaplen = row.get("output_port"), row.get("output_vlan"), row.get("snaplen")
+    return Mirror(
+        str(row["name"]),
+        Span(f"{record.name}.mirrors"),
+        select_all=bool(row.get("select_all")),
+        select_src=tuple(map(str, row.get("select_src_port") or ())),
+        select_dst=tuple(map(str, row.get("select_dst_port") or ())),
+        select_vlans=_numbers(row.get("select_vlan")),
+        output=str(output) if output else None,
+        output_vlan=vlan if isinstance(vlan, int) else None,
+        snaplen=snaplen if isinstance(snaplen, int) else None,
+        filter=str(row.get("filter") or ""),
     )
 
 

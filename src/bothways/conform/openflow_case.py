@@ -18,10 +18,14 @@ class BridgeRecord:
         ``cvlans``, ``other_config`` where they were set.
     :param flows: as ``ovs-ofctl add-flows`` takes them, one each; *groups* as ``add-groups`` does.
     :param fdb: what ``ovs-appctl fdb/show`` printed; *tlv_map* what ``dump-tlv-map`` did.
-    :param beyond: settings of the bridge that the model does not have, such as a mirror.
+    :param beyond: settings of the bridge that the model does not have, such as mirrors of which the recording
+        has the number only.
     :param encoded: True if the flows stand as they were given in OpenFlow 1.1 or later: there
         ``mod_vlan_vid`` pushes a tag unless the flow has promised one.
     :param settings: ``stp``, ``rstp``, ``mcast_snooping``, where they are on.
+    :param mirrors: rows with ``name`` and what was set of ``select_all``, ``select_src_port``,
+        ``select_dst_port``, ``select_vlan``, ``output_port``, ``output_vlan``, ``snaplen``, ``filter``;
+        ports by name.
     """
 
     name: str
@@ -33,6 +37,7 @@ class BridgeRecord:
     beyond: tuple[str, ...] = ()
     settings: frozenset[str] = frozenset()
     encoded: bool = False
+    mirrors: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

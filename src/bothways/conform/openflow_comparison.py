@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bothways.conform.openflow_case import Setting, Told, TraceCase
-from bothways.conform.openflow_datapath import Sent, interpret
+from bothways.conform.openflow_datapath import Sent, follow
 from bothways.conform.openflow_packet import read_packet
 from bothways.conform.openflow_walk import ModelCopy, Walked
 from bothways.model.openflow.field import Bits
@@ -31,7 +31,6 @@ _INSIDE: Final = frozenset(
 )
 #: bits of a field that a ``Packet`` has a place for, where those are not all
 _HELD: Final[Mapping[str, int]] = {"tcp_flags": 0xFF}
-_FAILED: Final = "Translation failed"
 _TABLE: Final = re.compile(r"(\d+)\. (?:.*\bpriority (\d+)|.*)")
 
 
@@ -55,10 +54,29 @@ def compare_trace(case: TraceCase, walked: Walked, size: int | None = None) -> T
 
     :raises NotFollowedError: if the switch did what is not followed.
     """
-    different = _copies(case, walked, size) or _finals(case, walked)
+    met = list(_met(case, size))
+    different = _copies(case, walked, met) or _finals(case, walked, met)
     if different is not None or size is not None:
         return different  # where the size decides, the switch looks up the tables of both branches
     return _tables(case, walked)
+
+
+#: a translation, and the copies of it
+_Met = tuple[Told, Sequence[Sent]]
+
+
+def _met(case: TraceCase, size: int | None) -> Iterator[_Met]:
+    """The translations that a packet of this size gets: a trace shows what comes back from both branches."""
+    waiting: list[tuple[int, bool]] = []
+    for number, told in enumerate(case.told):
+        fields = told_fields(case, told)
+        sent, forks = follow(told.actions, fields, size)
+        back = fields.get("recirc_id")
+        at = next((place for place, (fork, _) in enumerate(waiting) if fork == back), None)
+        meets = number == 0 or at is None or waiting.pop(at)[1]
+        waiting += [(int(fork, 16), meets and reached) for fork, reached in forks]
+        if meets:
+            yield told, sent
 
 
 def told_fields(case: TraceCase, told: Told) -> Mapping[str, int]:
@@ -78,16 +96,11 @@ def _port_names(setting: Setting, bridge: str) -> dict[str, int]:
 # -- the packet at the end -----------------------------------------------------------------------------
 
 
-def _finals(case: TraceCase, walked: Walked) -> TraceDifference | None:
-    several = len(case.setting.bridges) > 1
-    if len(walked.finals) != len(case.told) and not several:
-        return TraceDifference(
-            "final flow", f"{len(case.told)} translations", f"{len(walked.finals)} translations"
-        )
+def _finals(case: TraceCase, walked: Walked, met: Sequence[_Met]) -> TraceDifference | None:
+    if len(walked.finals) != len(met):
+        return TraceDifference("final flow", f"{len(met)} translations", f"{len(walked.finals)} translations")
     names = _port_names(case.setting, case.start)
-    for number, (told, final) in enumerate(
-        zip(case.told[: 1 if several else None], walked.finals, strict=False)
-    ):
+    for number, ((told, _), final) in enumerate(zip(met, walked.finals, strict=True)):
         text = told.flow if told.final is None else told.final
         if text is None:
             continue
@@ -121,10 +134,8 @@ def _shown(name: str, final: Mapping[str, Bits]) -> str:
 # -- the copies ----------------------------------------------------------------------------------------
 
 
-def _copies(case: TraceCase, walked: Walked, size: int | None) -> TraceDifference | None:
-    theirs: list[Sent] = []
-    for told in case.told:
-        theirs += interpret(told.actions, told_fields(case, told), size)
+def _copies(case: TraceCase, walked: Walked, met: Sequence[_Met]) -> TraceDifference | None:
+    theirs = [sent for _, copies in met for sent in copies]
     left = list(theirs)
     extra: list[ModelCopy] = []
     for copy in walked.copies:
@@ -198,10 +209,8 @@ def _tables(case: TraceCase, walked: Walked) -> TraceDifference | None:
         return None
     theirs = [_looked_up(text) for text in case.tables]
     ours = [(table, None if flow is None else flow.priority) for _, table, flow in walked.visited]
-    # A patch port is walked when the bridge is done, and the switch walks it at once.
-    several = len(case.setting.bridges) > 1
-    # A translation that failed stops in the middle of a patch port, and nothing of it counts but the drop.
-    if ours == theirs or (several and (_FAILED in case.stdout or Counter(ours) == Counter(theirs))):
+    # A flood has no order, and behind a patch port it looks up tables in that order.
+    if ours == theirs or (len(case.setting.bridges) > 1 and Counter(ours) == Counter(theirs)):
         return None
     at = next(
         (i for i, (one, other) in enumerate(zip(theirs, ours, strict=False)) if one != other),

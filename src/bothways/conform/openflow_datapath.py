@@ -17,7 +17,7 @@ from typing import Final
 from bothways.facts.address import mac, mac_to_int
 from bothways.parse.openflow_lex import cut
 
-__all__ = ["NotFollowedError", "Sent", "interpret", "thresholds"]
+__all__ = ["NotFollowedError", "Sent", "follow", "interpret", "thresholds"]
 
 _PRESENT: Final = 0x1000
 _DEEPEST: Final = 100
@@ -47,6 +47,7 @@ class _Doing:
     depth: int = 0
     sent: list[Sent] = field(default_factory=list)
     covered: list[Fields] = field(default_factory=list)
+    forks: list[tuple[str, bool]] = field(default_factory=list)
 
     def grow(self, octets: int) -> None:
         """Let the packet be longer; tags and labels count, as in the datapath in userspace."""
@@ -66,9 +67,20 @@ def interpret(actions: str, packet: Mapping[str, int], size: int | None = None) 
     :param size: of the packet in bytes, where the actions depend on it.
     :raises NotFollowedError: if the list holds what is not followed.
     """
+    return follow(actions, packet, size)[0]
+
+
+def follow(
+    actions: str, packet: Mapping[str, int], size: int | None = None
+) -> tuple[list[Sent], list[tuple[str, bool]]]:
+    """
+    The copies, and the recirculations in order: identifier, and whether a packet of this size gets there.
+
+    :raises NotFollowedError: if the list holds what is not followed.
+    """
     doing = _Doing(dict(packet), size)
     _run(doing, actions)
-    return doing.sent
+    return doing.sent, doing.forks
 
 
 def _run(doing: _Doing, actions: str) -> None:
@@ -188,6 +200,11 @@ def _clone(doing: _Doing, inside: str) -> None:
     inner = _Doing(dict(doing.fields), doing.size, doing.depth + 1, covered=list(doing.covered))
     _run(inner, inside)
     doing.sent += inner.sent
+    doing.forks += inner.forks
+
+
+def _recirculate(doing: _Doing, inside: str) -> None:
+    doing.forks.append((inside, True))
 
 
 def _check_length(doing: _Doing, inside: str) -> None:
@@ -201,9 +218,15 @@ def _check_length(doing: _Doing, inside: str) -> None:
             branches[name] = rest.removesuffix(")")
     if size is None or doing.size is None:
         raise NotFollowedError("check_pkt_len of a packet whose length is not known")
-    _clone(doing, branches["gt" if doing.size > size else "le"])
+    taken = "gt" if doing.size > size else "le"
+    for name, actions in branches.items():  # the switch has translated both, the longer packet's first
+        if name == taken:
+            _clone(doing, actions)
+        else:
+            doing.forks += [(found, False) for found in _FORK.findall(actions)]
 
 
+_FORK: Final = re.compile(r"\brecirc\((0x[0-9a-f]+)\)")
 #: ``src=10.0.0.1-10.0.0.9:1-5``, ``dst=[fd00::1]:80``, ``src=fd00::1-fd00::9``: an address, and ports behind
 #: it or behind the last one.
 _NAT: Final = re.compile(
@@ -234,7 +257,7 @@ _ACTIONS: Final[Mapping[str, Callable[[_Doing, str], None]]] = {
     "": _nothing,
     "drop": _nothing,
     "userspace": _nothing,
-    "recirc": _nothing,
+    "recirc": _recirculate,
     "hash": _nothing,
     "ct": _ct,
     "ct_clear": _nothing,

@@ -8,6 +8,7 @@ are no parts of a conjunction have the same priority: which of two wins is left 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Final
 
 from bothways.conform.openflow_case import BridgeRecord
@@ -20,6 +21,10 @@ __all__ = ["PACKETS", "SWITCH", "fresh_pipelines"]
 
 #: packets for each pipeline
 PACKETS: Final = 40
+
+
+#: pipelines whose first bridge has mirrors
+_MIRRORED: Final = 0.08
 
 
 def _port(number: int, **columns: Any) -> dict[str, Any]:
@@ -75,13 +80,35 @@ def fresh_pipelines(seed: int) -> Iterator[tuple[Pipeline, list[DrawnPacket]]]:
 
 def _pipeline(draw: Draw, name: str) -> Pipeline:
     tables, groups = draw.number(3, 9), draw.number(0, 4)
+    first, *others = SWITCH
     flows: list[DrawnFlow] = []
     for table in range(tables):
         flows += _table(draw, Context(table, tables, groups))
     at = Context(0, tables, 0)
-    return Pipeline(
-        name, SWITCH, tuple(flows), tuple(_group(draw, number, at) for number in range(1, groups + 1))
-    )
+    drawn = tuple(_group(draw, number, at) for number in range(1, groups + 1))
+    apart = Draw(f"{name}/mirrors")  # of its own, so that the seed goes on drawing the rest as it did
+    if apart.chance(_MIRRORED):
+        first = replace(first, mirrors=tuple(_mirror(apart, number) for number in range(apart.number(1, 2))))
+    return Pipeline(name, (first, *others), tuple(flows), drawn)
+
+
+def _mirror(draw: Draw, number: int) -> dict[str, Any]:
+    """A mirror of the first bridge: of all ports or of some, for a port or a VLAN."""
+    row: dict[str, Any] = {"name": f"m{number}"}
+    if draw.chance(0.4):
+        row["select_all"] = True
+    else:
+        for column in ("select_src_port", "select_dst_port"):
+            row[column] = sorted({f"p{draw.number(1, 9)}" for _ in range(draw.number(0, 3))})
+    if draw.chance(0.3):
+        row["select_vlan"] = sorted({draw.one((0, 10, 20, 30)) for _ in range(draw.number(1, 2))})
+    if draw.chance(0.25):
+        row["output_vlan"] = draw.vlan()
+    else:
+        row["output_port"] = f"p{draw.number(1, 9)}"
+        if draw.chance(0.2):
+            row["snaplen"] = draw.one((14, 64, 1000))
+    return row
 
 
 def _table(draw: Draw, at: Context) -> Iterator[DrawnFlow]:

@@ -39,7 +39,9 @@ class Asking:
 
     def load(self, pipeline: Pipeline) -> Setting | None:
         """Load a pipeline, and give it as the switch dumps it; None if the switch refuses it."""
-        shape = tuple((bridge.name, bridge.ports, bridge.flows) for bridge in pipeline.bridges)
+        shape = tuple(
+            (bridge.name, bridge.ports, bridge.flows, bridge.mirrors) for bridge in pipeline.bridges
+        )
         if shape != self._bridges:
             self._switch.bridges(pipeline.bridges)
             for bridge in pipeline.bridges[1:]:
@@ -107,6 +109,7 @@ def line_of_case(case: TraceCase, dpif: str) -> str:
             "ports": [dict(row) for row in record.ports],
             "flows": list(record.flows),
             "groups": list(record.groups),
+            **({"mirrors": [dict(row) for row in record.mirrors]} if record.mirrors else {}),
         }
         for record in case.setting.bridges.values()
     }

@@ -32,7 +32,9 @@ def bridge_of(name: str, given: Mapping[str, Any]) -> BridgeRecord:
     :raises KeyError, TypeError, ValueError: if it is none.
     """
     ports: list[Mapping[str, Any]] = []
-    beyond = [word for word in _BEYOND if given.get(word)]
+    mirrors = given.get("mirrors")
+    mirrors = tuple(mirrors) if isinstance(mirrors, list) else ()
+    beyond = [word for word in _BEYOND if given.get(word) and not mirrors]
     for row in given["ports"]:
         faces = row.get("interfaces")
         if faces is None:
@@ -49,6 +51,7 @@ def bridge_of(name: str, given: Mapping[str, Any]) -> BridgeRecord:
         tlv_map=str(given.get("tlv_map") or ""),
         beyond=tuple(beyond),
         settings=frozenset(word for word in _SETTINGS if given.get(word)),
+        mirrors=mirrors,
     )
 
 

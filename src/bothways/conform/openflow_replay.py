@@ -17,12 +17,15 @@ from bothways.conform.openflow_datapath import NotFollowedError, thresholds
 from bothways.conform.openflow_packet import PacketTextError, arrival_of, read_packet
 from bothways.conform.openflow_walk import Walked, walks
 from bothways.facts.openflow import Action
+from bothways.model.openflow.passage import Arrival
 
 __all__ = ["SHOWN", "Replay", "hold_trace", "replay_traces"]
 
 #: disagreements that are kept whole, if nothing else is asked for
 SHOWN: Final = 5
 _QUOTED: Final = re.compile(r"`([A-Za-z_]+)[^`]*`")
+_ASKED: Final = re.compile(r"check_pkt_larger\((\d+)\)")
+_WITHOUT_LENGTH: Final = "its length is not known"
 _NUMBER: Final = re.compile(r"\b(?:0x[0-9a-f]+|\d+)\b")
 _PLACE: Final = re.compile(r" (?:a packet in )?switch \S+ (?:table[= ]N)?")
 
@@ -40,6 +43,15 @@ def hold_trace(case: TraceCase, switch: BuiltSwitch) -> TraceVerdict:
     except PacketTextError as error:
         return TraceVerdict(0, unknown=(str(error),))
     limits = thresholds(" ".join(told.actions for told in case.told))
+    verdict = _of_sizes(case, switch, arrival, limits)
+    if not limits and any(_WITHOUT_LENGTH in text for text in verdict.unknown):
+        # Nothing that depends on the size came of it, so it is the same for all sizes.
+        verdict = _of_sizes(case, switch, arrival, _asked_for(case))
+    return verdict
+
+
+def _of_sizes(case: TraceCase, switch: BuiltSwitch, arrival: Arrival, limits: Iterable[int]) -> TraceVerdict:
+    """Compare a packet as long as each limit, and one that is longer; without limits one of no length."""
     sizes: list[int | None] = [size + more for size in limits for more in (0, 1)]
     verdict = TraceVerdict(0)
     for size in sizes or [None]:
@@ -48,6 +60,12 @@ def hold_trace(case: TraceCase, switch: BuiltSwitch) -> TraceVerdict:
         if verdict.difference is not None or verdict.unknown:
             break
     return verdict
+
+
+def _asked_for(case: TraceCase) -> list[int]:
+    """The sizes that flows and groups ask about."""
+    texts = (text for record in case.setting.bridges.values() for text in (*record.flows, *record.groups))
+    return sorted({int(size) for text in texts for size in _ASKED.findall(text)})
 
 
 def _one(case: TraceCase, branches: Iterator[Walked], size: int | None) -> TraceVerdict:
@@ -64,7 +82,8 @@ def _one(case: TraceCase, branches: Iterator[Walked], size: int | None) -> Trace
                 return TraceVerdict(checks, walked, unknown=(f"the comparison does not follow: {error}",))
             if verdict.difference is None:
                 return verdict
-        first = first or verdict
+        if first is None or walked.rest:
+            first = verdict
     return first or TraceVerdict(checks)
 
 

@@ -222,7 +222,39 @@ def _made(record: BridgeRecord) -> list[str]:
         number = row.get("ofport")
         words += [f"ofport_request={number}"] if isinstance(number, int) and number > 0 else []
         words += [f'options:{key}="{value}"' for key, value in (row.get("options") or {}).items()]
+    return words + _mirrors(record)
+
+
+def _mirrors(record: BridgeRecord) -> list[str]:
+    """The words that make mirrors; ports are called by name in a recording, and by row in the database."""
+    ports: dict[str, None] = {}
+    for row in record.mirrors:
+        named = [
+            row.get("output_port"),
+            *(row.get("select_src_port") or ()),
+            *(row.get("select_dst_port") or ()),
+        ]
+        ports |= dict.fromkeys(str(port) for port in named if port)
+    words: list[str] = []
+    for port in ports:
+        words += ["--", f"--id=@{record.name}-{port}", "get", "port", port]
+    for row in record.mirrors:
+        words += _mirror(record.name, row)
     return words
+
+
+def _mirror(bridge: str, row: Mapping[str, Any]) -> list[str]:
+    name = str(row["name"])
+    words = ["--", f"--id=@{name}", "create", "mirror", f"name={name}"]
+    for column, value in row.items():
+        if column == "name" or value in (None, [], (), ""):
+            continue
+        values = value if isinstance(value, list | tuple) else [value]
+        if column.endswith("_port"):
+            values = [f"@{bridge}-{each}" for each in values]
+        text = ",".join(str(each).lower() if isinstance(each, bool) else str(each) for each in values)
+        words.append(f"{column}={text}")
+    return [*words, "--", "add", "bridge", bridge, "mirrors", f"@{name}"]
 
 
 def _columns(row: Mapping[str, Any]) -> list[str]:

@@ -9,10 +9,11 @@ from typing import Final
 from bothways.conform.openflow_bridges import BuiltSwitch
 from bothways.facts.address import Mac
 from bothways.facts.choice import Assumption, Freedom
-from bothways.facts.openflow import LOCAL, Bridge, Flow
+from bothways.facts.openflow import LOCAL, Bridge, Flow, Port
 from bothways.facts.span import Span
 from bothways.model.openflow.field import FIELDS, Bits
 from bothways.model.openflow.given_tracker import GivenTracker
+from bothways.model.openflow.here import Here
 from bothways.model.openflow.learned import LearnedFlows
 from bothways.model.openflow.passage import Arrival, Output
 from bothways.model.openflow.pipeline import MacTable, process
@@ -20,8 +21,7 @@ from bothways.model.openflow.tracker import CtState
 
 __all__ = ["ModelCopy", "Walked", "walks"]
 
-#: bridges that one packet may pass, and branches that are walked
-_CROSSINGS: Final = 200
+#: branches that are walked
 _BRANCHES: Final = 32
 
 
@@ -47,12 +47,14 @@ class Walked:
     :param finals: fields at the end of each translation in the first bridge.
     :param visited: look-ups in order: bridge, table and flow.
     :param unknown: what the model said that it does not know.
+    :param rest: True if it stands for all ways that are not walked any more.
     """
 
     copies: tuple[ModelCopy, ...]
     finals: tuple[Mapping[str, Bits], ...]
     visited: tuple[tuple[str, int, Flow | None], ...]
     unknown: tuple[str, ...]
+    rest: bool = False
 
 
 class _StillTable(MacTable):
@@ -120,6 +122,10 @@ def walks(
         yield _walk(switch, start, arrival, oracle, GivenTracker(map(_state, ct_next)), learns=learns)
         for position in range(len(oracle.script), len(oracle.taken)):
             waiting += [(*oracle.taken[:position], other) for other in range(1, oracle.asked[position])]
+    if waiting:
+        yield Walked(
+            (), (), (), (f"more than {_BRANCHES} ways are free, and the rest is not walked",), rest=True
+        )
 
 
 def _walk(
@@ -135,31 +141,17 @@ def _walk(
     learned = LearnedFlows(still=not learns)
     for bridge in switch.bridges.values():
         macs.seed(bridge)
-    unknown: dict[str, None] = {}
-    copies: list[ModelCopy] = []
-    finals: list[Mapping[str, Bits]] = []
-    visited: list[tuple[str, int, Flow | None]] = []
-    waiting = [(start, arrival)]
-    for crossing in range(_CROSSINGS):
-        if not waiting:
-            break
-        name, coming = waiting.pop(0)
-        bridge = switch.bridges[name]
-        passage = process(bridge, coming, macs, oracle, tracker, learned=learned, traced=True)
-        unknown |= dict.fromkeys(passage.unknown)
-        visited += [(name, table, flow) for table, flow in passage.visited]
-        if crossing == 0:
-            finals += passage.finals
-        for output in passage.outputs:
-            if output.port.kind != "patch":
-                copies.append(_copy(name, output))
-                continue
-            far = _far_end(switch.bridges, output)
-            if far is not None:
-                waiting.append((far[0], output.through_patch(far[1])))
-    else:
-        unknown.setdefault("what becomes of a packet that passes more than 200 bridges")
-    return Walked(tuple(copies), tuple(finals), tuple(visited), (*unknown, *oracle.unknown))
+    passage = process(
+        switch.bridges[start],
+        arrival,
+        macs,
+        oracle,
+        tracker,
+        learned=learned,
+        traced=lambda _bridge, port: _far_end(switch.bridges, tracker, port),
+    )
+    copies = tuple(_copy(output.bridge or start, output) for output in passage.outputs)
+    return Walked(copies, passage.finals, passage.visited, (*passage.unknown, *oracle.unknown))
 
 
 def _state(text: str) -> int:
@@ -171,13 +163,13 @@ def _state(text: str) -> int:
     return state | CtState.TRK
 
 
-def _far_end(bridges: Mapping[str, Bridge], output: Output) -> tuple[str, int] | None:
-    """Bridge and port at the other end of a patch."""
-    peer = output.port.options.get("peer")
-    for name, bridge in bridges.items():
+def _far_end(bridges: Mapping[str, Bridge], tracker: GivenTracker, out: Port) -> Here | None:
+    """The other end of a patch: each of the two ports names the other."""
+    peer = out.options.get("peer")
+    for bridge in bridges.values():
         port = bridge.ports.get(peer or "")
-        if port is not None and port.number is not None:
-            return name, port.number
+        if port is not None and port.number is not None and port.options.get("peer") == out.name:
+            return Here.of(bridge, port, tracker)
     return None
 
 

@@ -86,6 +86,8 @@ class Mirror:
 
     :param select_all: every packet that enters or leaves.
     :param output_vlan: VLAN that copies get in place of a port.
+    :param snaplen: bytes of a copy that go out at most, None = all.
+    :param filter: an expression that packets must fit, empty: none.
     """
 
     name: str
@@ -96,6 +98,8 @@ class Mirror:
     select_vlans: tuple[int, ...] = ()
     output: str | None = None
     output_vlan: int | None = None
+    snaplen: int | None = None
+    filter: str = ""
 
 
 @dataclass(frozen=True, slots=True)

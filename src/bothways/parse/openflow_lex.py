@@ -8,7 +8,7 @@ from functools import cache
 
 from bothways.facts.quick import quick
 
-__all__ = ["Piece", "assigned", "cut", "end_of_actions", "keyed"]
+__all__ = ["Piece", "assigned", "cut", "end_of_actions", "keyed", "plain_words"]
 
 _OPEN = "([{"
 _CLOSE = ")]}"
@@ -64,22 +64,29 @@ def cut(text: str, column: int, separators: str = ",") -> list[Piece]:
 
 def _plain_pieces(text: str, column: int) -> list[Piece] | None:
     """Pieces of a list without blanks, quotes and deep nesting, as nearly all are; None for others."""
-    pieces: list[Piece] = []
-    if _MARKED.search(text) is None:
-        for word in text.split(","):
-            if word:
-                pieces.append(Piece(word, column))
-            column += len(word) + 1
-        return pieces
-    found = _TOP.findall(text)
-    # What the pattern could not hold is missing from the pieces, so they do not make up the text again.
-    if ",".join(found) != text and ",".join(found[:-1]) != text:
+    words = plain_words(text)
+    if words is None:
         return None
-    for word in found:
+    pieces: list[Piece] = []
+    for word in words:
         if word:
             pieces.append(Piece(word, column))
         column += len(word) + 1
     return pieces
+
+
+def plain_words(text: str) -> list[str] | None:
+    """
+    The words between commas of a list without blanks, quotes and deep nesting, empty ones too; else None.
+
+    >>> plain_words("load:0x1->NXM_NX_REG1[],resubmit(,10)")
+    ['load:0x1->NXM_NX_REG1[]', 'resubmit(,10)', '']
+    """
+    if _MARKED.search(text) is None:
+        return text.split(",")
+    found: list[str] = _TOP.findall(text)
+    # What the pattern could not hold is missing from the words, so they do not make up the text again.
+    return found if ",".join(found) == text or ",".join(found[:-1]) == text else None
 
 
 @cache

@@ -205,4 +205,6 @@ def renamed(terms: list[Term]) -> tuple[Term, ...]:
     else:
         return tuple(terms)
     get = names.get
-    return tuple([Term(get(t.field, t.field), t.value, t.mask, t.text, t.column) for t in terms])
+    return tuple(
+        [t if (to := get(t.field)) is None else Term(to, t.value, t.mask, t.text, t.column) for t in terms]
+    )

@@ -16,7 +16,7 @@ from bothways.facts.openflow import Action, Flow, Term
 from bothways.facts.span import Kind, Problem, Span
 from bothways.parse.openflow_actions import ActionReader, reads_as_actions
 from bothways.parse.openflow_facts import ABOUT, FLAGS, NEEDED, RENAMED, flow_of
-from bothways.parse.openflow_lex import Piece, assigned, cut, end_of_actions
+from bothways.parse.openflow_lex import Piece, assigned, cut, end_of_actions, plain_words
 from bothways.parse.openflow_match import plain_term, read_terms, renamed
 from bothways.parse.reading import NotModelledError, quoted
 
@@ -148,7 +148,11 @@ class FlowReader:
         known = self.placed.get((text, column))
         if known is not None:
             return known
-        read = tuple([self._single(reader, piece) for piece in cut(text, column)])
+        words = plain_words(text)
+        if words is None:
+            read = tuple([self._single(reader, piece) for piece in cut(text, column)])
+        else:
+            read = self._of_words(reader, words, column)
         if reader.problems or not read:
             return read
         if any(map(_placed, read)):
@@ -156,6 +160,20 @@ class FlowReader:
         else:
             self.lists[text] = (column, read)
         return read
+
+    def _of_words(self, reader: ActionReader, words: list[str], column: int) -> tuple[Action, ...]:
+        """The actions of a list that was cut at its commas."""
+        read: list[Action] = []
+        single = self.single
+        for word in words:
+            if word:
+                known = single.get(word)
+                if known is None:
+                    read.append(self._single(reader, Piece(word, column)))
+                else:
+                    read.append(Action(known.name, known.args, word, column, known.modelled))
+            column += len(word) + 1
+        return tuple(read)
 
     def _single(self, reader: ActionReader, piece: Piece) -> Action:
         known = self.single.get(piece.text)
@@ -212,7 +230,16 @@ def _usual(text: str) -> tuple[dict[str, object], int]:
 
 def _words(text: str, begin: int, end: int) -> Sequence[tuple[str, int]]:
     if _KEPT_WHOLE.search(text, begin, end) is None:
-        return [(word[0], word.start() + 1) for word in _WORD.finditer(text, begin, end)]
+        part = text[begin:end].rstrip()
+        if _BLANK.search(part) is not None:
+            return [(word[0], word.start() + 1) for word in _WORD.finditer(text, begin, end)]
+        found: list[tuple[str, int]] = []
+        column = begin + 1
+        for word in part.split(","):
+            if word:
+                found.append((word, column))
+            column += len(word) + 1
+        return found
     return [(piece.text, piece.column) for piece in cut(text[begin:end], begin + 1, ", \t")]
 
 

@@ -101,6 +101,11 @@ def _masked(value: int, mask: int | None, width: int) -> Decoded:
 
 
 def _number(text: str, width: int) -> Decoded:
+    if "/" not in text:
+        exact = number(text)
+        if exact >> width:
+            raise ValueError(text)
+        return exact, None
     value, slash, mask = text.partition("/")
     return _masked(number(value), number(mask) if slash else None, width)
 

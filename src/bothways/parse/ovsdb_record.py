@@ -131,6 +131,8 @@ def _mirror(row: Record, ports: Mapping[str, Record]) -> Mirror:
         row.numbers("select_vlan"),
         next(iter(names("output_port")), None),
         next(iter(row.numbers("output_vlan")), None),
+        next(iter(row.numbers("snaplen")), None),
+        row.text("filter") or "",
     )
 
 

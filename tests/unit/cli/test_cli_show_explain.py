@@ -123,13 +123,40 @@ def test_with_a_filter_only_bridges_that_have_such_a_flow_are_shown() -> None:
     assert "  0 of 31 flows" in run("show", DUAL, "flows", "--bridge", "host5:br-int", "table=99").stdout
 
 
+def test_flow_tables_as_json_are_those_of_the_text() -> None:
+    asked = ("show", DUAL, "flows", "--bridge", "host5:br-int", "table=100")
+    (bridge,) = json.loads(run(*asked, "--json").stdout)["bridges"]
+    text = run(*asked).stdout
+
+    assert (bridge["host"], bridge["name"], bridge["total"], bridge["partial"]) == (
+        "host5",
+        "br-int",
+        31,
+        None,
+    )
+    assert {flow["table"] for flow in bridge["flows"]} == {100}
+    assert all(f"line {flow['evidence']['line']}" in text for flow in bridge["flows"])
+    assert any(each["words"] == "output:patch-ext" for flow in bridge["flows"] for each in flow["actions"])
+
+
+def test_flows_that_were_not_collected_are_null_in_json(tmp_path: Path) -> None:
+    shown = tmp_path / "hosts" / "h" / "ovs" / "show.txt"
+    shown.parent.mkdir(parents=True)
+    shown.write_text(
+        "    Bridge br0\n        Port br0\n            Interface br0\n                type: internal\n"
+    )
+    (tmp_path / "bundle.toml").write_text('format = "bothways-bundle/1"\ntitle = "t"\n')
+    (bridge,) = json.loads(run("show", str(tmp_path), "flows", "--json").stdout)["bridges"]
+
+    assert (bridge["total"], bridge["file"], bridge["flows"]) == (None, None, [])
+
+
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
         (("flows", "--bridge", "br-none"), "no host has a bridge `br-none`\n  hint: there are host1:br-ex,"),
         (("flows", "table=x"), "`table=x`: a number was expected behind `table=`\n  hint: table=20,"),
         (("--bridge", "br-int"), "--bridge goes with `flows`\n  hint: bothways show BUNDLE flows --bridge"),
-        (("flows", "--json"), "flows are shown as text only\n  hint: leave --json out"),
     ],
 )
 def test_what_cannot_be_shown_of_flows_is_said_with_what_can(argv: tuple[str, ...], said: str) -> None:

@@ -317,3 +317,11 @@ def test_groups_that_come_back_through_the_set_of_a_clone_end_as_tables_do() -> 
 
     assert sent(passage) == []
     assert any("again and again" in step.reason for step in passage.steps)
+
+
+def test_copies_within_copies_that_are_too_deep_are_not_known() -> None:
+    tables = [f"table={n},actions=clone(resubmit(,{n + 1})),output:2" for n in range(250)]
+    passage = through("\n".join([*tables, "table=250,actions=output:3"]))
+
+    assert passage.outputs == ()
+    assert any("copied within copies" in text for text in passage.unknown)

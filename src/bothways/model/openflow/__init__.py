@@ -9,7 +9,7 @@ conjunction flows that match as clauses of a conjunction
 tables      which flow of a table wins
 passage     what goes into a bridge and what comes out
 frame       a list of actions that is being executed
-run         one packet's translation while it is written: frames, trail, doubts, limits
+run         one packet's translation while it is written: frames, trail, doubts
 ending      how it ends: copies, or why there are none
 ct          the action ``ct``: asks a tracker; recirculation: the copy that comes back
 tracker     what a tracker is asked and answers: kernel_tracker, userspace_tracker, given_tracker
@@ -18,11 +18,13 @@ actions     what each action does, as a table; by subject: sending, writing, vla
 action_set  write_actions, and the order in which the set is executed
 hashing     hashes of a packet, by which a switch chooses
 learned     flows that ``learn`` added
-egress      sending to a port: its configuration, and tunnels
+visit       looking up one more table, and the limits of that; volume: the one that counts bytes
+here        the bridge that a packet is in; patch: how a translation goes on in the next one
+egress      sending to a port: its configuration, and tunnels; mirroring: copies that mirrors make
 normal      the action NORMAL: learning, flooding, bonds; vlan_mode: VLANs of ports; mac_table: learned MACs
 pipeline    runs a packet through the tables
 
 Not modelled here: NSH and other encapsulations, PBB, limits of ``learn``, multicast snooping. Where one of
-them has a part in a packet's way, the passage says so in ``unknown``. That a meter lets a packet pass, and
-that the copies of a mirror reach nobody on the way, is assumed and said.
+them has a part in a packet's way, the passage says so in ``unknown``. That a meter lets a packet pass is
+assumed and said.
 """

@@ -64,11 +64,12 @@ def clear(run: Run) -> None:
     run.key.put("actset_output", (_UNSET, KNOWN), 0xFFFFFFFF)
 
 
-def finish(run: Run, depth: int = 0) -> None:
+def finish(run: Run, depth: int = 0, level: int = 0) -> None:
     """
     Execute the actions of the set in their order; none if none of them sends.
 
     :param depth: how deep the list of actions is that it follows: a group in the set counts on from there.
+    :param level: table that ``resubmit`` in it starts from.
     """
     entries = in_order(run.actions_of_set)
     run.actions_of_set.clear()
@@ -76,7 +77,7 @@ def finish(run: Run, depth: int = 0) -> None:
         return
     spans = tuple(dict.fromkeys(span for _, span in entries))
     actions = tuple(action for action, _ in entries)
-    run.open(Frame(_table_of(run), actions, spans, "the action set", depth, len(run.steps)))
+    run.open(Frame(_table_of(run), actions, spans, "the action set", depth, len(run.steps), level=level))
     run.drain()
 
 

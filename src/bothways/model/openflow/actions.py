@@ -22,6 +22,7 @@ from bothways.model.openflow.learning import learn
 from bothways.model.openflow.mpls import dec_mpls_ttl, needs_packet_anew, pop_mpls, push_mpls
 from bothways.model.openflow.run import Run
 from bothways.model.openflow.sending import controller, drop, flood, in_port, local, normal, output
+from bothways.model.openflow.visit import visit
 from bothways.model.openflow.vlans import pop_vlan, push_vlan, set_vlan_pcp, set_vlan_vid
 from bothways.model.openflow.writing import dec_ttl, load, move, number_of, pop, push, set_field
 
@@ -35,7 +36,7 @@ def execute(run: Run, action: Action) -> None:
     act = ACTIONS.get(action.name) if action.modelled else None
     if act is None:
         run.doubt(f"what `{action.text or action.name}` does to {run.where}: it is not modelled", blind=True)
-    elif run.key.bare and needs_packet_anew(action):
+    elif (run.key.bare or run.key.misread) and needs_packet_anew(action):
         run.freeze(again=True)
     else:
         act(run, action)
@@ -43,13 +44,13 @@ def execute(run: Run, action: Action) -> None:
 
 def _goto_table(run: Run, action: Action) -> None:
     frame = run.frames.pop()
-    run.enter(number_of(action, "table"), depth=frame.depth)
+    visit(run, number_of(action, "table"), depth=frame.depth)
 
 
 def _resubmit(run: Run, action: Action) -> None:
     frame, port = run.frame, action.args.get("port")
     table = action.args.get("table")
-    target = table if isinstance(table, int) else frame.table
+    target = table if isinstance(table, int) else frame.origin
     if "port_name" in action.args and not isinstance(port, int):
         run.doubt(f"what `{action.text}` does to {run.where}: the port's number is not known", blind=True)
         return
@@ -57,9 +58,9 @@ def _resubmit(run: Run, action: Action) -> None:
     if original and not _tracked(run):
         run.lose("resubmit to the original direction of a packet that was not tracked")
         return
-    deeper = target <= frame.table
+    deeper = target <= frame.origin
     given = port if isinstance(port, int) else None
-    run.enter(target, given, depth=frame.depth + deeper, deeper=deeper, original=original)
+    visit(run, target, given, depth=frame.depth + deeper, deeper=deeper, original=original)
 
 
 def _tracked(run: Run) -> bool:
@@ -68,6 +69,14 @@ def _tracked(run: Run) -> bool:
 
 
 def _exit(run: Run, _action: Action) -> None:
+    """
+    End the translation of this copy.
+
+    Open vSwitch 3.1 keeps the action for a copy that comes back, as if it had waited for one: where the
+    translation goes on, behind a bucket or a patch port, the next copy for a tracker ends when it is back
+    (``ctx_first_frozen_action`` of ``ofproto/ofproto-dpif-xlate.c``).
+    """
+    run.left_exit = True
     run.stop()
 
 

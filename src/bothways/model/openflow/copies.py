@@ -8,6 +8,8 @@ not seen by the packet. An ``exit`` in it, though, ends the packet's translation
 
 from __future__ import annotations
 
+from typing import Final
+
 from bothways.facts.openflow import Action
 from bothways.model.openflow import action_set
 from bothways.model.openflow.field import KNOWN
@@ -15,7 +17,12 @@ from bothways.model.openflow.frame import Frame
 from bothways.model.openflow.run import Run
 from bothways.model.openflow.writing import number_of
 
-__all__ = ["check_larger", "clone", "run_copy"]
+__all__ = ["IN_DATAPATH", "check_larger", "clone", "reversible", "run_copy"]
+
+#: bytes that a copy in the datapath takes among its actions, with what is set before and after, at most
+IN_DATAPATH: Final = 804
+#: actions that need a copy in the datapath
+_IRREVERSIBLE: Final = frozenset({"ct", "meter", "encap", "decap", "dec_nsh_ttl"})
 
 
 def clone(run: Run, action: Action) -> None:
@@ -30,19 +37,31 @@ def run_copy(run: Run, actions: tuple[Action, ...], cell: str) -> None:
     stack, gathered = list(run.stack), list(run.actions_of_set)
     frame = run.frame
     run.key, run.base = key.copy(), len(run.frames)
-    run.open(
-        Frame(frame.table, actions, frame.evidence, f"{frame.cell}: {cell}", frame.depth, len(run.steps))
-    )
+    text, level = f"{frame.cell}: {cell}", frame.level
+    if not reversible(actions):
+        run.beside += IN_DATAPATH
+    run.open(Frame(frame.table, actions, frame.evidence, text, frame.depth, len(run.steps), level=level))
     run.drain()
-    action_set.finish(run, frame.depth)
-    more = bool(gathered) or any(waiting.actions[waiting.at :] for waiting in run.frames)
-    if run.traced and more and run.key.bare and not key.bare and not run.exited:
-        # 3.1.0 takes the packet itself for one without labels then, and its trace ends; others do not.
-        run.doubt(f"where ofproto/trace ends for {run.where}: a clone of it has lost its last MPLS label")
+    action_set.finish(run, frame.depth, frame.origin)
+    if reversible(actions):
+        key.left_behind(run.key)
     run.key, run.tracked, run.base = key, tracked, base
     run.steps[:] = steps
     if not run.failed:
         run.stack[:], run.actions_of_set[:] = stack, gathered
+
+
+def reversible(actions: tuple[Action, ...]) -> bool:
+    """
+    Whether a switch copies the packet for itself only, as it can undo all that these actions do.
+
+    ``reversible_actions`` of ``ofproto/ofproto-dpif-xlate.c`` looks at this list, not at what it leads to.
+    """
+    return not any(each.name in _IRREVERSIBLE or _cuts(each) for each in actions)
+
+
+def _cuts(action: Action) -> bool:
+    return action.name in ("output", "local", "in_port") and "max_len" in action.args and "(" in action.text
 
 
 def check_larger(run: Run, action: Action) -> None:
@@ -88,11 +107,11 @@ def check_larger(run: Run, action: Action) -> None:
 def _branch(run: Run, actions: tuple[Action, ...], cell: str) -> None:
     tracked, steps, base, frame = run.tracked, list(run.steps), run.base, run.frame
     run.base = len(run.frames)
-    run.open(
-        Frame(frame.table, actions, frame.evidence, f"{frame.cell}: {cell}", frame.depth, len(run.steps))
-    )
+    text, level = f"{frame.cell}: {cell}", frame.level
+    run.beside += IN_DATAPATH
+    run.open(Frame(frame.table, actions, frame.evidence, text, frame.depth, len(run.steps), level=level))
     run.drain()
-    action_set.finish(run, frame.depth)
+    action_set.finish(run, frame.depth, frame.origin)
     run.tracked, run.base = tracked, base
     run.steps[:] = steps
 

@@ -11,7 +11,7 @@ know.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
@@ -24,6 +24,7 @@ from bothways.facts.span import Span
 from bothways.facts.step import Did
 from bothways.model.linux.nat.target import NatTarget
 from bothways.model.openflow.field import KNOWN, Bits
+from bothways.model.openflow.key import Key
 from bothways.model.openflow.recirculation import Frozen
 from bothways.model.openflow.run import Run
 from bothways.model.openflow.tracker import Finding, Request, Tracked
@@ -36,6 +37,8 @@ FIELDS_OF_TRACKING: Final = (
     "ct_nw_proto", "ct_tp_src", "ct_tp_dst",
 )  # fmt: skip
 _IPV4: Final = 4
+#: bytes that it takes among datapath actions, with what is set before, at most
+_ASKS: Final = 300
 
 
 def ct(run: Run, action: Action) -> None:
@@ -54,6 +57,7 @@ def ct(run: Run, action: Action) -> None:
         return
     if action.args.get("alg"):
         run.doubt(f"which connections `{action.text}` expects for {run.where}: helpers are not modelled")
+    run.beside += _ASKS
     tracked = run.tracker.track(run.key.packet, request, run.tracked, run.now_ns)
     _tell(run, action, tracked)
     run.tracked = tracked
@@ -64,11 +68,46 @@ def ct(run: Run, action: Action) -> None:
         run.stop()
         return
     if isinstance(table, int):
-        key = run.key.seen_again(tracked.packet, fields_of(tracked))
-        steps = tuple(run.steps)
-        run.frozen.append(Frozen(key, table, steps, tuple(run.actions_of_set), tuple(run.stack), tracked))
+        key = _coming_back(run, request, tracked)
+        gathered, stack = tuple(run.actions_of_set), tuple(run.stack)
+        run.frozen.append(
+            Frozen(
+                key,
+                table,
+                tuple(run.steps),
+                gathered,
+                stack,
+                tracked,
+                here=run.here,
+                mirrored=run.mirrored,
+                ends=run.take_exit(),
+            )
+        )
     run.key.under_way(tracked.packet)
     _zero(run)
+
+
+def _coming_back(run: Run, request: Request, tracked: Tracked) -> Key:
+    """
+    The key of the packet that comes back.
+
+    ``ofproto/trace`` asks no datapath: it shows addresses as the tables saw them, with this translation and
+    none that an action before has made unseen, and what was found before as it was, under what this action
+    writes (``oftrace_add_recirc_node`` of ``ofproto/ofproto-dpif-trace.c``).
+    """
+    key, packet, fields = run.key, tracked.packet, fields_of(tracked)
+    if run.traced and run.tracker is not None:
+        if key.unseen():
+            alone = replace(request, comes_back=False)
+            packet = run.tracker.track(key.as_seen(), alone, run.tracked, run.now_ns).packet
+        fields |= {name: key.get(name) for name in FIELDS_OF_TRACKING if name not in ("ct_state", "ct_zone")}
+        for name, (value, mask) in (("ct_mark", request.mark), ("ct_label", request.label)):
+            old, known = fields[name]
+            fields[name] = (old & ~mask | value & mask, known | mask)
+    again = key.seen_again(packet, fields)
+    if request.nat is not None and any(each.port_low is not None for each in request.nat.ranges):
+        again.forget(("tp_src", "tp_dst"))
+    return again
 
 
 def ct_clear(run: Run, _action: Action) -> None:

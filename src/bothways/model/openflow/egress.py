@@ -17,6 +17,7 @@ from bothways.facts.span import Span
 from bothways.model.openflow.field import Bits
 from bothways.model.openflow.key import TUNNELS, Key
 from bothways.model.openflow.passage import Output
+from bothways.model.openflow.patch import cross
 from bothways.model.openflow.run import Run
 
 __all__ = ["may_enable", "port_of", "send", "send_to"]
@@ -71,13 +72,15 @@ def send(run: Run, port: Port, cut: int | None = None) -> None:
         run.oracle.assume(
             Assumption(f"{port.name} forwards in the spanning tree", f"ovs-ofctl show {run.bridge.name}")
         )
-    if run.traced and run.key.bare and port.kind == "patch":
+    if run.traced and run.key.unread and port.kind == "patch":
         run.lose("ofproto/trace does not follow a packet that comes back without its MPLS labels")
         return
     packet = run.key.inside()
     if port.kind not in TUNNELS:
         seen = run.key.unseen() if port.kind == "patch" and run.tracked is not None else {}
-        run.emit(Output(packet, port, tuple(run.steps), fields=run.key.carried(), cut=cut, seen=seen))
+        depth = run.frame.depth if run.frames else 0
+        steps, fields = tuple(run.steps), run.key.carried()
+        _emit(run, Output(packet, port, steps, fields=fields, cut=cut, seen=seen, depth=depth))
         return
     remote = _remote(run.key, port)
     if remote is not None and (int(remote) == 0 or _is(run.came_to, remote)):
@@ -86,6 +89,18 @@ def send(run: Run, port: Port, cut: int | None = None) -> None:
         return
     key = _key_of_tunnel(run.key, port)
     run.emit(Output(packet, port, tuple(run.steps), key, remote, run.key.carried(), cut))
+    if run.mirror is not None:
+        run.mirror(run, port)
+
+
+def _emit(run: Run, output: Output) -> None:
+    """Let a copy go out, or go on behind a patch port."""
+    if output.port.kind == "patch" and run.peers is not None:
+        cross(run, output)
+        return
+    run.emit(output)
+    if run.mirror is not None and output.port.kind != "patch":
+        run.mirror(run, output.port)
 
 
 def may_enable(port: Port) -> bool:

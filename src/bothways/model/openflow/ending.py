@@ -13,13 +13,14 @@ __all__ = ["passage_of"]
 
 def passage_of(run: Run) -> Passage:
     """The finished passage: copies that go out, or why none does."""
-    if run.outputs:
-        outputs = run.outputs
-        if len(outputs) > 1:
-            outputs = [_as_copy(run, output) for output in outputs]
-        return Passage(tuple(outputs), (), tuple(run.unknown), tuple(run.finals), tuple(run.visited))
-    _end(run)
-    return Passage((), tuple(run.steps), tuple(run.unknown), tuple(run.finals), tuple(run.visited))
+    outputs = sorted(run.outputs, key=lambda output: bool(output.mirror)) if run.mirror else run.outputs
+    if len(outputs) > 1:
+        outputs = [_as_copy(run, output) for output in outputs]
+    steps: tuple[Step, ...] = ()
+    if not outputs or outputs[0].mirror:  # a mirror's copy does not save the packet
+        _end(run)
+        steps = tuple(run.steps)
+    return Passage(tuple(outputs), steps, tuple(run.unknown), tuple(run.finals), tuple(run.visited))
 
 
 def _as_copy(run: Run, output: Output) -> Output:

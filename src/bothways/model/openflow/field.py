@@ -248,7 +248,7 @@ def _port(*, sending: bool) -> tuple[Read, Write]:
             return replace(packet, tcp=replace(tcp, sport=value) if sending else replace(tcp, dport=value))
         if udp is not None:
             return replace(packet, udp=replace(udp, sport=value) if sending else replace(udp, dport=value))
-        return None
+        return packet if _carries(packet, _SCTP) else None  # kept in the flow key
 
     return read, write
 

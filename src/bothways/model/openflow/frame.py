@@ -21,6 +21,8 @@ class Frame:
     :param at: the next action.
     :param depth: how often the way here went back to the same or an earlier table.
     :param step: index of the step that these actions write to.
+    :param level: table that ``resubmit`` starts from where it is not *table*: an action set is executed when
+        the tables are done, so it starts where the translation began.
     """
 
     table: int
@@ -31,3 +33,9 @@ class Frame:
     step: int
     at: int = 0
     changes: list[str] = field(default_factory=list)
+    level: int | None = None
+
+    @property
+    def origin(self) -> int:
+        """The table that ``resubmit`` starts from."""
+        return self.table if self.level is None else self.level

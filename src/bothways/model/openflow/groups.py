@@ -18,6 +18,7 @@ from bothways.model.openflow.egress import may_enable, port_of
 from bothways.model.openflow.frame import Frame
 from bothways.model.openflow.hashing import hash_of_fields, hash_of_selection, hash_words
 from bothways.model.openflow.run import Run
+from bothways.model.openflow.visit import may_visit
 from bothways.model.openflow.writing import number_of
 
 __all__ = ["group"]
@@ -32,7 +33,7 @@ _MOST_HASHED: Final = 256
 def group(run: Run, action: Action) -> None:
     """``group:N``."""
     number = number_of(action, "group")
-    if not run.may_enter(run.frame.depth):
+    if not may_visit(run, run.frame.depth):
         return
     where = f"{run.bridge.host} {run.bridge.name}"
     if run.groups is None:
@@ -77,8 +78,10 @@ def _enter(run: Run, found: Group, bucket: Bucket) -> None:
     actions = tuple(action for action, _ in action_set.in_order([(a, found.span) for a in bucket.actions]))
     number = found.buckets.index(bucket) if bucket.identity is None else bucket.identity
     cell = f"group {found.number} bucket {number}"
-    run.open(Frame(frame.table, actions, (found.span,), cell, frame.depth + 1, len(run.steps)))
+    depth, level = frame.depth + 1, frame.level
+    run.open(Frame(frame.table, actions, (found.span,), cell, depth, len(run.steps), level=level))
     run.drain()
+    key.left_behind(run.key, labels=False)
     run.key, run.base, run.tracked = key, base, tracked
     run.steps[:] = steps
     run.exited = run.failed
@@ -88,7 +91,7 @@ def _enter(run: Run, found: Group, bucket: Bucket) -> None:
 
 
 def _select(run: Run, found: Group) -> None:
-    if run.key.bare:
+    if run.key.unread:
         run.freeze(again=True)
         return
     live = [bucket for bucket in found.buckets if _lives(run, found, bucket)]

@@ -75,7 +75,7 @@ _TRANSLATED: Final = frozenset(name for name, field in FIELDS.items() if field.d
 class Key:
     """All fields of one packet. Changes as actions write it."""
 
-    __slots__ = ("_bits", "bare", "covered", "packet")
+    __slots__ = ("_bits", "bare", "covered", "misread", "packet")
 
     def __init__(self, packet: Packet, bits: Mapping[str, Bits]) -> None:
         self.packet = packet
@@ -84,6 +84,8 @@ class Key:
         self.covered: Packet | None = None
         #: True once the last label is gone and the packet was not read anew
         self.bare = False
+        #: True if the switch takes it for bare, because a copy of it has lost its labels
+        self.misread = False
 
     def get(self, name: str) -> Bits:
         """Bits of a field and which of them are known; none of a field that the model does not have."""
@@ -166,8 +168,28 @@ class Key:
     def copy(self) -> Key:
         """A key of its own for a copy of the packet."""
         other = Key(self.packet, self._bits)
-        other.covered, other.bare = self.covered, self.bare
+        other.covered, other.bare, other.misread = self.covered, self.bare, self.misread
         return other
+
+    @property
+    def unread(self) -> bool:
+        """Whether most actions need the datapath to give the packet back first (``was_mpls``)."""
+        return self.bare or self.misread
+
+    def left_behind(self, copy: Key, *, labels: bool = True) -> None:
+        """
+        Take over what a copy that was no copy for the datapath has done to the packet.
+
+        A tracker has translated it, and the switch, which did not see it, sets nothing back; unless it sets
+        the field anew, as the copy had another value.
+
+        :param labels: it also takes the packet for one without MPLS labels if the copy has lost them.
+        """
+        self.misread = self.misread or (labels and copy.unread and not self.bare)
+        for name, bits in copy.unseen().items():
+            field = FIELDS[name]
+            if field.write is not None and self.get(name) == bits:
+                self.packet = field.write(self.packet, *field.read(copy.packet)) or self.packet
 
     def cover(self, packet: Packet) -> None:
         """Put a label on: nothing of the network layer and above is seen any more."""
@@ -187,7 +209,7 @@ class Key:
         if self.bare and self.covered is not None:
             self.packet = self.inside()
             self.forget(set(FIELDS) - {"vlan_tci"})
-        self.covered, self.bare = None, False
+        self.covered, self.bare, self.misread = None, False, False
 
     def turned(self) -> Key:
         """The key with the original direction of the connection in place of addresses and ports."""
@@ -199,8 +221,9 @@ class Key:
 
     def carried(self) -> dict[str, Bits]:
         """What was read or written of the fields for which a packet has no place."""
-        held = self._bits
-        return {name: held[name] for name in CARRIED if name in held}
+        held, packet = self._bits, self.packet
+        names = CARRIED if packet.tcp or packet.udp or not packet.ip else (*CARRIED, "tp_src", "tp_dst")
+        return {name: held[name] for name in names if name in held}
 
     def unseen(self) -> dict[str, Bits]:
         """Addresses and ports as the tables go on seeing them where a tracker has translated the packet."""
@@ -211,6 +234,14 @@ class Key:
             if name in held and held[name] != FIELDS[name].read(self.packet)
         }
 
+    def as_seen(self) -> Packet:
+        """The packet with addresses and ports as the tables see them."""
+        packet = self.packet
+        for name, bits in self.unseen().items():
+            write = FIELDS[name].write
+            packet = packet if write is None else write(packet, *bits) or packet
+        return packet
+
     def forget(self, names: Iterable[str]) -> None:
         """Let fields be read anew from the packet."""
         for name in names:
@@ -218,7 +249,11 @@ class Key:
 
     def seen_again(self, packet: Packet, fields: Mapping[str, Bits]) -> Key:
         """The key of the packet when it comes back translated: its addresses and ports are read anew."""
-        kept = {name: bits for name, bits in self._bits.items() if name not in _TRANSLATED}
+        kept = {
+            name: bits
+            for name, bits in self._bits.items()
+            if name not in _TRANSLATED or not FIELDS[name].read(packet)[1]  # ports of SCTP are in no packet
+        }
         return Key(packet, {**kept, **fields})
 
     def under_way(self, packet: Packet) -> None:

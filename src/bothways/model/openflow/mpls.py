@@ -152,6 +152,6 @@ _LOW: Final = (
 
 def needs_packet_anew(action: Action) -> bool:
     """Whether an action makes the switch take the packet back from the datapath once its labels are gone."""
-    if action.name in ("set_field", "load"):
+    if action.name in ("set_field", "load") and not action.text.startswith("write_metadata"):
         return not str(action.args.get("field", "")).startswith(_LOW)
     return action.name not in _BLIND

@@ -18,7 +18,16 @@ from bothways.model.openflow.field import Bits
 from bothways.model.openflow.mac_table import MacTable
 from bothways.model.openflow.vlan_mode import VlanMode, Vlans, mode_of, vid_of, with_priority
 
-__all__ = ["NOBODY", "Switched", "Target", "switch"]
+__all__ = [
+    "NOBODY",
+    "Switched",
+    "Target",
+    "bundle_of",
+    "is_mirror_output",
+    "members_of",
+    "switch",
+    "target_of",
+]
 
 #: 01:80:c2:00:00:0x are for the bridge itself, IEEE 802.1D table 7-10
 _RESERVED: Final = "01:80:c2:00:00:0"
@@ -73,7 +82,7 @@ def switch(
         mode = mode_of(ingress)
         if mode is None:
             return Switched((), "", unknown=_odd(bridge, ingress))
-        if _is_mirror_output(bridge, ingress):
+        if is_mirror_output(bridge, ingress):
             return Switched((), f"NORMAL: {ingress.name} is where a mirror sends to, dropped")
         vid = vid_of(vlans[0])
         if not mode.admits(ingress, vid):
@@ -108,7 +117,11 @@ def _to_learned(
     if port is None:
         text = f"which port {number} of {bridge.host} {bridge.name} is, where {dst} was learned"
         return Switched((), "", evidence, unknown=text)
-    if ingress is not None and _bundle(port) == _bundle(ingress):
+    if is_mirror_output(bridge, port):
+        return Switched(
+            (), f"NORMAL: {dst} was learned at {port.name}, where a mirror sends to: dropped", evidence
+        )
+    if ingress is not None and bundle_of(port) == bundle_of(ingress):
         return Switched(
             (), f"NORMAL: {dst} was learned at {port.name}, where the frame came in: dropped", evidence
         )
@@ -117,7 +130,7 @@ def _to_learned(
     mode = mode_of(port)
     if mode is None:
         return Switched((), "", evidence, unknown=_odd(bridge, port))
-    target = Target(_members(bridge, port), _tags(mode, port, *tags))
+    target = Target(members_of(bridge, port), _tags(mode, port, *tags))
     return Switched((target,), f"NORMAL: {dst} was learned at {port.name}", evidence)
 
 
@@ -144,34 +157,49 @@ def _tags(mode: VlanMode, port: Port, vlans: Vlans, frame: Bits) -> Vlans:
 def _flooded(bridge: Bridge, ingress: Port | None, vlans: Vlans, frame: Bits) -> Iterator[Target]:
     seen: set[str] = set()
     for port in bridge.ports.values():
-        mode, bundle = mode_of(port), _bundle(port)
+        mode, bundle = mode_of(port), bundle_of(port)
         if bundle in seen or mode is None or not _floods_to(bridge, ingress, port, mode, vlans):
             continue
         seen.add(bundle)
-        yield Target(_members(bridge, port), _tags(mode, port, vlans, frame))
+        yield Target(members_of(bridge, port), _tags(mode, port, vlans, frame))
 
 
 def _floods_to(bridge: Bridge, ingress: Port | None, port: Port, mode: VlanMode, vlans: Vlans) -> bool:
-    same = ingress is not None and _bundle(port) == _bundle(ingress)
+    same = ingress is not None and bundle_of(port) == bundle_of(ingress)
     if same or (ingress is not None and port.protected and ingress.protected):
         return False
-    if any("NO_FLOOD" in member.config for member in _members(bridge, port)):
+    if any("NO_FLOOD" in member.config for member in members_of(bridge, port)):
         return False
-    return mode.carries(port, vlans) and not _is_mirror_output(bridge, port)
+    return mode.carries(port, vlans) and not is_mirror_output(bridge, port)
 
 
-def _bundle(port: Port) -> str:
+def target_of(bridge: Bridge, port: Port, vlans: Vlans, frame: Bits | None = None) -> Target | None:
+    """
+    A copy for a port, with the tags that it gets there; None if nobody knows the port's mode.
+
+    :param vlans: VLANs inside the bridge.
+    :param frame: the outer tag as the frame stands, for ports that ask for its priority.
+    """
+    mode = mode_of(port)
+    if mode is None:
+        return None
+    return Target(members_of(bridge, port), _tags(mode, port, vlans, vlans[0] if frame is None else frame))
+
+
+def bundle_of(port: Port) -> str:
     """The name of the port in the database: that of its bond, if it is a member of one."""
     return port.bond or port.name
 
 
-def _members(bridge: Bridge, port: Port) -> tuple[Port, ...]:
+def members_of(bridge: Bridge, port: Port) -> tuple[Port, ...]:
+    """The port, or all ports of its bond."""
     if port.bond is None:
         return (port,)
     return tuple(other for other in bridge.ports.values() if other.bond == port.bond)
 
 
-def _is_mirror_output(bridge: Bridge, port: Port) -> bool:
+def is_mirror_output(bridge: Bridge, port: Port) -> bool:
+    """Whether a mirror sends to a port, which then takes nothing else from a switch that learns."""
     return any(mirror.output in (port.name, port.bond) for mirror in bridge.mirrors or () if mirror.output)
 
 

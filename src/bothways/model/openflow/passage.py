@@ -33,6 +33,7 @@ class Arrival:
     :param tun_dst: underlay address that it was sent to, None if not known or no tunnel.
     :param fields: what else is known to come with it, field -> value: registers, metadata, conntrack's
         fields, what a ``Packet`` has no place for.
+    :param depth: how deep the translation is that it continues behind a patch port, 0 = it begins here.
     """
 
     in_port: int
@@ -41,6 +42,7 @@ class Arrival:
     tun_src: IPAddress | None = None
     tun_dst: IPAddress | None = None
     fields: Mapping[str, int] = field(default_factory=dict)
+    depth: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,9 @@ class Output:
     :param cut: how many bytes of the copy go out at most, None: all.
     :param seen: what the tables of a bridge behind a patch port go on seeing of a packet that a tracker has
         translated unseen.
+    :param depth: how often the way here went back to the same or an earlier table, or through a patch port.
+    :param bridge: whose port it is, if patch ports were followed; empty: that of the arrival.
+    :param mirror: name of the mirror that made the copy, empty if none did.
     """
 
     packet: Packet
@@ -66,6 +71,9 @@ class Output:
     fields: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     cut: int | None = None
     seen: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    depth: int = 0
+    bridge: str = ""
+    mirror: str = ""
 
     def through_patch(self, in_port: int) -> Arrival:
         """The copy as it comes in at the other end of a patch port."""
@@ -74,7 +82,7 @@ class Output:
             whole = (1 << _WIDTHS.get(name, 128)) - 1
             if known & whole == whole:  # a priority that nobody knows does not become zero on the way
                 along[name] = value & whole
-        return Arrival(in_port, self.packet, fields=along)
+        return Arrival(in_port, self.packet, fields=along, depth=self.depth + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +90,16 @@ class Passage:
     """
     What a bridge made of one packet.
 
-    :param steps: the way through the tables and why it ends, if nothing goes out.
+    :param steps: the way through the tables and why it ends, if nothing goes out but what mirrors copy.
     :param unknown: what was not collected or is not modelled and might have changed the rest.
     :param finals: every field and its known bits at the end of each translation: of the packet, then of what
         came back from each recirculation, in the order that ``ofproto/trace`` has; empty unless *traced*.
-    :param visited: tables that were looked up, in order, and the flow that was hit; None: none was.
+    :param visited: tables that were looked up, in order: the bridge, the table, and the flow that was hit;
+        None: none was.
     """
 
     outputs: tuple[Output, ...] = ()
     steps: tuple[Step, ...] = ()
     unknown: tuple[str, ...] = ()
     finals: tuple[Mapping[str, tuple[int, int]], ...] = ()
-    visited: tuple[tuple[int, Flow | None], ...] = ()
+    visited: tuple[tuple[str, int, Flow | None], ...] = ()

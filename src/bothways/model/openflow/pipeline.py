@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from bothways.facts.choice import Assumption, Freedom, Oracle
+from bothways.facts.choice import Freedom, Oracle
 from bothways.facts.openflow import Action, Bridge
 from bothways.facts.step import Did
 from bothways.model.openflow import action_set
@@ -19,16 +19,22 @@ from bothways.model.openflow.egress import port_of
 from bothways.model.openflow.ending import passage_of
 from bothways.model.openflow.field import KNOWN
 from bothways.model.openflow.frame import Frame
+from bothways.model.openflow.here import Here
 from bothways.model.openflow.key import of_arrival
 from bothways.model.openflow.learned import LearnedFlows
 from bothways.model.openflow.mac_table import MacTable
+from bothways.model.openflow.mirroring import flood_order, mirror_ingress, mirror_output
+from bothways.model.openflow.normal import is_mirror_output
 from bothways.model.openflow.passage import Arrival, Output, Passage
-from bothways.model.openflow.run import Run
-from bothways.model.openflow.tables import tables_of
+from bothways.model.openflow.patch import refusal
+from bothways.model.openflow.run import Peers, Run
 from bothways.model.openflow.tracker import Tracker
+from bothways.model.openflow.visit import begin, visit
 
 #: how often a packet may come back in one bridge (the datapath stops at 6 deep; copies count here)
 _RECIRCULATIONS: Final = 64
+#: the same where a trace is followed, which has no end of its own
+_TRACED: Final = 2000
 #: both bits of ECN: congestion experienced
 _CONGESTED: Final = 3
 
@@ -44,7 +50,7 @@ def process(
     now_ns: int = 0,
     *,
     learned: LearnedFlows | None = None,
-    traced: bool = False,
+    traced: Peers | None = None,
 ) -> Passage:
     """
     Say what a bridge makes of a packet: copies that go out, or the reason why none does.
@@ -53,14 +59,16 @@ def process(
     :param oracle: asked where the evidence does not decide.
     :param tracker: what ``ct()`` asks, at the time *now_ns*; None: what it does is not known.
     :param learned: flows that ``learn`` has added; it adds more here. None: nothing was learned before.
-    :param traced: stop where ``ofproto/trace`` does, which follows copies that come back from a tracker only.
+    :param traced: go on behind patch ports, whose other ends it gives, and stop where ``ofproto/trace`` does,
+        which follows copies that come back from a tracker only. None: copies go out of patch ports.
     """
     ingress = port_of(bridge, arrival.in_port)
     key = of_arrival(arrival, ingress)
-    tables = {} if bridge.flows is None else tables_of(bridge.flows)
-    run = Run(bridge, ingress, key, tables, macs, oracle, came_to=key.get("tun_dst"))
-    run.tracker, run.now_ns, run.execute, run.traced = tracker, now_ns, execute, traced
-    run.groups = None if bridge.groups is None else {group.number: group for group in bridge.groups}
+    here = Here.of(bridge, ingress, tracker)
+    run = Run(bridge, ingress, key, here.tables, macs, oracle, came_to=key.get("tun_dst"))
+    run.here = here
+    run.now_ns, run.execute, run.traced, run.peers = now_ns, execute, traced is not None, traced
+    run.patched = arrival.depth or None
     run.learned = LearnedFlows() if learned is None else learned
     run.learned.settle()
     if bridge.flows is None:
@@ -68,18 +76,22 @@ def process(
     elif _may_have_taken_over(bridge):
         _without_flows(run, "none is shown, and whether its controller answers is not known")
     else:
-        run.begin(0)
-    if bridge.mirrors:
-        oracle.assume(
-            Assumption(f"copies that mirrors of {bridge.host} {bridge.name} make reach nobody on the way")
-        )
+        _begin(run, arrival.depth)
+    run.mirror = mirror_output if bridge.mirrors or traced is not None else None
+    run.order = flood_order if traced is not None else None
     refusal = _refusal(run)
     if refusal:  # the table was looked up, but the flow does not act
         del run.steps[:], run.frames[:]
         run.losses.clear()
         run.lose(refusal)
-    _translate(run)
-    run = _come_back(run)
+    elif not arrival.depth:
+        mirror_ingress(run)
+    try:
+        _translate(run, arrival.depth)
+        run = _come_back(run)
+    except RecursionError:  # some hundred copies within copies; a switch follows them all
+        run.frames.clear()
+        run.doubt(f"what becomes of {run.where}: it is copied within copies, too deep to follow", blind=True)
     if bridge.flows is not None and not bridge.flows.whole and run.steps:
         run.doubt(
             f"what those flows of {bridge.host} {bridge.name} do to the packet that the filtered view "
@@ -91,10 +103,11 @@ def process(
 def _refusal(run: Run) -> str:
     """Why a packet is not translated at all."""
     ingress, key = run.ingress, run.key
-    if ingress is not None and "NO_RECV" in ingress.config:
-        return f"{ingress.name} is configured NO_RECV"
-    if ingress is not None and ingress.state & {"STP_BLOCK", "STP_LISTEN"}:
-        return f"{ingress.name} does not forward in the spanning tree"
+    refused = "" if ingress is None else refusal(ingress)
+    if refused:
+        return refused
+    if ingress is not None and ingress.kind != "patch" and is_mirror_output(run.bridge, ingress):
+        return f"{ingress.name} is where a mirror sends to, and takes nothing in"
     congested = key.part("tun_tos", 0, 1) == (_CONGESTED, _CONGESTED)
     if congested and key.packet.ip is not None:
         tos, known = key.part("nw_tos", 0, 1)
@@ -104,10 +117,18 @@ def _refusal(run: Run) -> str:
     return ""
 
 
-def _translate(run: Run) -> None:
+def _begin(run: Run, depth: int) -> None:
+    """Look up the first table; behind a patch port the translation has begun before."""
+    if depth:
+        visit(run, 0, depth=depth, deeper=True)
+    else:
+        begin(run, 0)
+
+
+def _translate(run: Run, depth: int = 0, table: int = 0) -> None:
     """Execute what was begun, then the action set."""
     run.drain()
-    action_set.finish(run)
+    action_set.finish(run, depth, table)
     if run.traced:
         run.finals.append(run.key.everything())
 
@@ -120,11 +141,16 @@ def _come_back(run: Run) -> Run:
         blind, controlled = run.blind, run.controlled
         run = run.thaw(frozen)
         run.learned.settle()
-        if frozen.table is not None:
-            run.begin(frozen.table)
-        _translate(run)
+        mirror_ingress(run)
+        if frozen.ends:
+            run.frames.clear()
+            run.lose("an `exit` before it ends the packet when it comes back")
+            run.stop()
+        elif frozen.table is not None:
+            begin(run, frozen.table)
+        _translate(run, table=frozen.table or 0)
         run.blind, run.controlled = run.blind or blind, run.controlled or controlled
-        if len(run.frozen) > _RECIRCULATIONS:
+        if len(run.frozen) > (_TRACED if run.traced else _RECIRCULATIONS):
             run.doubt(f"what becomes of {run.where}: it comes back again and again", blind=True)
             break
     return run

@@ -14,6 +14,7 @@ from bothways.facts.openflow import Action
 from bothways.facts.span import Span
 from bothways.facts.step import Step
 from bothways.model.openflow.frame import Frame, Stacked
+from bothways.model.openflow.here import Here
 from bothways.model.openflow.key import Key
 from bothways.model.openflow.tracker import Tracked
 
@@ -29,6 +30,9 @@ class Frozen:
     :param table: where it goes on; None: where it stopped, with the actions of *frames*.
     :param steps: its way up to here.
     :param hashed: True if the datapath computed a hash of it meanwhile.
+    :param here: the bridge that it was in.
+    :param mirrored: destinations of mirrors that have had their copy.
+    :param ends: True if it does nothing when it comes back.
     """
 
     key: Key
@@ -39,3 +43,6 @@ class Frozen:
     tracked: Tracked | None
     frames: tuple[Frame, ...] = ()
     hashed: bool = False
+    here: Here | None = None
+    mirrored: frozenset[object] = frozenset()
+    ends: bool = False

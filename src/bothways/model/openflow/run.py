@@ -4,8 +4,7 @@ One packet's translation while it is written.
 The lists of actions that are being executed stand on a stack of frames: ``resubmit`` puts a frame on top and
 the frame below goes on when that one is done, ``goto_table`` replaces its frame; a copy of the packet
 (``clone``, a bucket) has frames of its own above a *base*. Every flow that is hit writes one step, which
-tells more as its actions change the packet. Limits are those of ``xlate_resubmit_resource_check`` in
-``ofproto/ofproto-dpif-xlate.c``.
+tells more as its actions change the packet.
 """
 
 from __future__ import annotations
@@ -15,37 +14,29 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from bothways.facts.choice import Oracle
-from bothways.facts.openflow import Action, Bridge, Flow, Group, Port
+from bothways.facts.openflow import Action, Bridge, Flow, Group, Mirror, Port
 from bothways.facts.packet import ArpOp, Packet
 from bothways.facts.span import Span
 from bothways.facts.step import Did, Place, Step
 from bothways.model.openflow.field import FIELDS, Bits
 from bothways.model.openflow.frame import Frame, Stacked
+from bothways.model.openflow.here import Here
 from bothways.model.openflow.key import PIPELINE, Key
 from bothways.model.openflow.learned import LearnedFlows
 from bothways.model.openflow.mac_table import MacTable
-from bothways.model.openflow.match import words
 from bothways.model.openflow.passage import Output
 from bothways.model.openflow.recirculation import Frozen
-from bothways.model.openflow.tables import Tables, look_up
+from bothways.model.openflow.tables import Tables
 from bothways.model.openflow.tracker import Finding, Tracked, Tracker
 
-__all__ = ["Run"]
+__all__ = ["Peers", "Run"]
 
-#: how often a packet may go back to the same or an earlier table, and how many look-ups it gets in all
-_DEPTH: Final = 64
-_LOOKUPS: Final = 4096
-#: bytes of datapath actions beyond which no table is entered any more, and bytes that one output takes;
-#: bytes on the stack
-_ACTION_BYTES: Final = 0xFFFF
-_OUTPUT_BYTES: Final = 8
-_STACK_BYTES: Final = 0xFFFF
-#: outputs that are nowhere near a limit
-_USUAL: Final = 1000
-#: outputs beyond which the limits of what other bridges do with copies might have been met before
-_FEW: Final = 512
 #: the more a flow did, the higher
 _RANK: Final[Mapping[Did, int]] = {Did.MATCHED: 0, Did.CHANGED: 1, Did.TRANSLATED: 2, Did.ANSWERED: 3}
+
+
+#: the bridge and port at the other end of a patch port of a bridge, with the tracker there
+Peers = Callable[[Bridge, Port], Here | None]
 
 
 def _nobody(_run: Run, _action: Action) -> None:
@@ -73,6 +64,17 @@ class Run:
     :param hashed: True if the datapath has computed the packet's hash.
     :param traced: True if it ends where ``ofproto/trace`` does.
     :param earlier: how many outputs and frozen copies are of translations before this one.
+    :param peers: gives the other end of a patch port, where the translation then goes on; None: copies go out
+        of patch ports.
+    :param patched: how deep the part of the translation that is at work came through a patch port; None: it
+        did not. What goes wrong behind one ends that part only.
+    :param beside: bytes that other datapath actions than outputs take at most.
+    :param measured: how many outputs were measured, and how many bytes they take at most.
+    :param mirror: lets mirrors copy what has gone out of a port; None: the bridge has none.
+    :param unordered: True once a flood went on behind a patch port: the switch has an order of its own.
+    :param left_exit: True if an ``exit`` waits for the next copy that comes back, which then ends with it.
+    :param order: puts the ports of a flood in their order, None: it does not matter.
+    :param mirrored: destinations of mirrors that have had their copy; *mirror_of*: the mirror at work.
     """
 
     bridge: Bridge
@@ -93,7 +95,7 @@ class Run:
     controlled: bool = False
     lookups: int = 0
     finals: list[Mapping[str, Bits]] = field(default_factory=list)
-    visited: list[tuple[int, Flow | None]] = field(default_factory=list)
+    visited: list[tuple[str, int, Flow | None]] = field(default_factory=list)
     tracker: Tracker | None = None
     now_ns: int = 0
     tracked: Tracked | None = None
@@ -107,6 +109,16 @@ class Run:
     hashed: bool = False
     traced: bool = False
     earlier: tuple[int, int] = (0, 0)
+    peers: Peers | None = None
+    patched: int | None = None
+    beside: int = 0
+    measured: tuple[int, int] = (0, 0)
+    mirror: Callable[[Run, Port], None] | None = None
+    order: Callable[[Run, list[Port]], list[Port]] | None = None
+    left_exit: bool = False
+    unordered: bool = False
+    mirrored: frozenset[object] = frozenset()
+    mirror_of: Mirror | None = None
 
     @property
     def place(self) -> Place:
@@ -136,6 +148,10 @@ class Run:
 
     def emit(self, output: Output) -> None:
         """Let a copy go out."""
+        if self.peers is not None:
+            output = replace(output, bridge=self.bridge.name)
+        if self.mirror_of is not None:
+            output = replace(output, mirror=self.mirror_of.name)
         self.outputs.append(output)
 
     # -- lists of actions --------------------------------------------------------------------------
@@ -151,6 +167,11 @@ class Run:
             frame.at += 1
             execute(self, frame.actions[frame.at - 1])
         del frames[self.base :]
+
+    def take_exit(self) -> bool:
+        """Whether the copy that comes back next does nothing but end."""
+        left, self.left_exit = self.left_exit, False
+        return left
 
     def stop(self) -> None:
         """End the translation of this packet."""
@@ -179,109 +200,30 @@ class Run:
                 self.tracked,
                 waiting,
                 hashed,
+                self.here,
+                self.mirrored,
+                self.take_exit(),
             )
         )
         self.actions_of_set.clear()
         self.stop()
 
-    # -- tables ------------------------------------------------------------------------------------
+    # -- where it is -------------------------------------------------------------------------------
 
-    def may_enter(self, depth: int) -> bool:
-        """Whether the switch looks up one more table or group; if not, what happens instead has happened."""
-        if depth < _DEPTH and self.lookups < _LOOKUPS and len(self.outputs) <= _USUAL and not self.stack:
-            return True
-        if depth >= _DEPTH:
-            self._give_up("tables are entered again and again")
-        elif self.lookups >= _LOOKUPS:
-            self._give_up(f"more than {_LOOKUPS} look-ups")
-        elif len(self.outputs) * _OUTPUT_BYTES > _ACTION_BYTES:
-            self.lose(f"Open vSwitch enters no more tables: more than {_ACTION_BYTES} bytes of actions")
-            self.stop()
-        elif sum(octets for _, _, octets in self.stack) > _STACK_BYTES:
-            self._give_up(f"more than {_STACK_BYTES} bytes on the stack")
-        else:
-            return True
-        return False
+    @property
+    def here(self) -> Here:
+        """The bridge that the packet is in."""
+        return Here(self.bridge, self.ingress, self.tables, self.groups, self.tracker)
 
-    def begin(self, table: int) -> None:
-        """Look up the table that a translation begins with, which is not counted."""
-        self.lookups = -1
-        self.enter(table)
-
-    def enter(
-        self,
-        table: int,
-        in_port: int | None = None,
-        *,
-        depth: int = 0,
-        deeper: bool = False,
-        original: bool = False,
-    ) -> None:
-        """
-        Look a table up and put the actions of the flow that is hit on top.
-
-        :param in_port: ingress port that only this look-up sees, None = the packet's.
-        :param original: this look-up sees the addresses and ports of the connection's original direction.
-        :param depth: how often the way here went back, *deeper* if this very look-up does. The switch asks
-            for the depth that it comes from (``xlate_resubmit_resource_check``).
-        """
-        if not self.may_enter(depth - deeper):
-            return
-        key = self.key.turned() if original else self.key
-        tables = self.learned.tables(self.bridge, self.tables)
-        if in_port is None:
-            found = look_up(self.bridge, tables, table, key, self.oracle)
-        else:
-            port = key.in_port
-            key.in_port = in_port
-            found = look_up(self.bridge, tables, table, key, self.oracle)
-            key.in_port = port
-        for text in found.unknown:
-            self.doubt(text)
-        self.visited.append((table, found.flow))
-        if found.flow is None:
-            self._miss(table)
-            return
-        self.lookups += 1
-        flow = found.flow
-        evidence: tuple[Span, ...] = (flow.span,)
-        if found.clauses:
-            evidence += tuple(clause.span for clause in found.clauses)
-        frame = Frame(table, flow.actions, evidence, words(flow), depth, len(self.steps))
-        self.open(frame)
+    @here.setter
+    def here(self, here: Here) -> None:
+        self.bridge, self.ingress, self.tables = here.bridge, here.ingress, here.tables
+        self.groups, self.tracker = here.groups, here.tracker
 
     def open(self, frame: Frame) -> None:
         """Put a list of actions on top, and write the step that it tells about."""
         self.frames.append(frame)
         self._write_step(frame, self.key.packet)
-
-    def _give_up(self, why: str) -> None:
-        """End the whole translation: nothing of it goes out."""
-        patched = any(output.port.kind == "patch" for output in self.outputs)  # its look-ups there count, too
-        if patched or (
-            len(self.outputs) > _FEW and any(port.kind == "patch" for port in self.bridge.ports.values())
-        ):
-            self.doubt(
-                f"what becomes of {self.where}: {why}, or too many bytes of actions before that", blind=True
-            )
-        self.failed = True
-        self.stop()
-        outputs, frozen = self.earlier
-        del self.outputs[outputs:]
-        if not self.traced:  # ofproto/trace goes on with what waits for a tracker, and no switch does
-            del self.frozen[frozen:]
-        self.actions_of_set.clear()
-        self.lose(f"Open vSwitch gives the packet up: {why}")
-
-    def _miss(self, table: int) -> None:
-        flows = self.bridge.flows
-        if flows is not None and not flows.whole:
-            self.doubt(
-                f"which flow of {self.bridge.host} {self.bridge.name} table {table} matches: "
-                f"the dump is a filtered view ({flows.partial}), and none that it shows does",
-                blind=True,
-            )
-        self.lose(f"no flow of table {table} matches")
 
     # -- what the packet becomes -------------------------------------------------------------------
 
@@ -360,7 +302,11 @@ class Run:
         again.key.uncover()
         again.actions_of_set = list(frozen.actions_of_set)
         again.stack = list(frozen.stack)
-        again.tracked = frozen.tracked
+        again.tracked, again.mirrored = frozen.tracked, frozen.mirrored
+        again.left_exit = again.unordered = False
+        again.patched, again.beside, again.measured = None, 0, (0, 0)
+        if frozen.here is not None:
+            again.here = frozen.here
         return again
 
     def _write_step(self, frame: Frame, before: Packet) -> None:

@@ -17,11 +17,24 @@ from bothways.model.openflow.egress import port_of, send, send_to
 from bothways.model.openflow.field import KNOWN, VLAN_PRESENT
 from bothways.model.openflow.normal import Target, switch
 from bothways.model.openflow.run import Run
-from bothways.model.openflow.vlan_mode import as_written
+from bothways.model.openflow.vlan_mode import Vlans, as_written
 
-__all__ = ["controller", "drop", "flood", "in_port", "local", "normal", "output", "output_number"]
+__all__ = [
+    "controller",
+    "drop",
+    "flood",
+    "in_port",
+    "local",
+    "normal",
+    "output",
+    "output_number",
+    "send_tagged",
+    "tags_of",
+]
 
 _VID: Final = 0xFFF
+#: bytes that a copy for the controller takes among datapath actions, with what is set before, at most
+_ASKS: Final = 300
 #: names that a register may hold by number, OpenFlow 1.0 section 5.2.1
 _RESERVED: Final[Mapping[int, str]] = {
     0xFFF8: "in_port", 0xFFF9: "table", 0xFFFA: "normal", 0xFFFB: "flood", 0xFFFC: "all",
@@ -95,15 +108,26 @@ def in_port(run: Run, action: Action) -> None:
 
 def flood(run: Run, action: Action) -> None:
     """Send to every port but the ingress port; FLOOD leaves out those that are configured NO_FLOOD."""
+    ports: list[Port] = []
     for name, port in run.bridge.ports.items():
         number = LOCAL if port.number is None and name == run.bridge.name else port.number
         if number != run.key.in_port and (action.name == "all" or "NO_FLOOD" not in port.config):
-            send(run, port)
+            ports.append(port)
+    _note_flood(run, ports)
+    for port in ports if run.order is None else run.order(run, ports):
+        send(run, port)
+
+
+def _note_flood(run: Run, ports: list[Port]) -> None:
+    """Remember that a flood goes on behind a patch port, and in other directions."""
+    if run.peers is not None and len(ports) > 1 and any(port.kind == "patch" for port in ports):
+        run.unordered = True
 
 
 def controller(run: Run, action: Action) -> None:
     """Give a copy to the controller, which is outside the evidence."""
     run.controlled = True
+    run.beside += _ASKS
     run.note(
         Did.COPIED,
         "a copy goes to the controller, which is outside the evidence",
@@ -126,15 +150,14 @@ def drop(run: Run, _action: Action) -> None:
 def normal(run: Run, _action: Action) -> None:
     """``NORMAL``."""
     key, bridge = run.key, run.bridge
-    tci, known = key.part("vlan_tci", 0, 15)
-    if known & VLAN_PRESENT == 0 or (tci & VLAN_PRESENT and known & _VID != _VID):
+    vlans = tags_of(run)
+    if vlans is None:
         run.doubt(f"where NORMAL sends {run.where}: its VLAN is not known", blind=True)
         return
     if bridge.mcast_snooping and _is_multicast(run):
         run.doubt(f"where NORMAL sends {run.where}: multicast snooping is not modelled", blind=True)
         return
     ethernet = key.packet.ethernet
-    vlans = (_tag(tci, known), _tag(*key.part("vlan_tci1", 0, 15)))
     ingress = port_of(bridge, key.in_port)
     switched = switch(bridge, ingress, key.in_port, (ethernet.src, ethernet.dst), vlans, run.macs)
     if switched.unknown:
@@ -152,8 +175,17 @@ def normal(run: Run, _action: Action) -> None:
             run.lose(switched.reason)
         return
     run.note(Did.MATCHED, switched.reason, (*run.frame.evidence, *switched.evidence), "NORMAL")
+    _note_flood(run, [target.members[0] for target in switched.targets])
     for target in switched.targets:
-        _send_tagged(run, target)
+        send_tagged(run, target)
+
+
+def tags_of(run: Run) -> Vlans | None:
+    """The packet's tags, as a switch tells them; None if its VLAN is not known."""
+    tci, known = run.key.part("vlan_tci", 0, 15)
+    if known & VLAN_PRESENT == 0 or (tci & VLAN_PRESENT and known & _VID != _VID):
+        return None
+    return _tag(tci, known), _tag(*run.key.part("vlan_tci1", 0, 15))
 
 
 def _tag(tci: int, known: int) -> tuple[int, int]:
@@ -165,8 +197,12 @@ def _is_multicast(run: Run) -> bool:
     return ip is not None and ip.dst.is_multicast
 
 
-def _send_tagged(run: Run, target: Target) -> None:
-    """Send one copy with the tags that its port wants; the packet stays as it is."""
+def send_tagged(run: Run, target: Target, cut: int | None = None) -> None:
+    """
+    Send one copy with the tags that its port wants; the packet stays as it is.
+
+    :param cut: how many bytes go out at most.
+    """
     port = _member(run, target.members)
     key = run.key
     outer, inner = (as_written(tag, port) for tag in target.vlans)
@@ -174,7 +210,7 @@ def _send_tagged(run: Run, target: Target) -> None:
         inner = outer  # a tag inside of none is none
     before, second = key.get("vlan_tci"), key.get("vlan_tci1")
     if (outer, inner) == (before, second):
-        send(run, port)
+        send(run, port, cut)
         return
     packet = key.packet
     grown = 4 * (_tags(outer, inner) - _tags(before, second))
@@ -182,7 +218,7 @@ def _send_tagged(run: Run, target: Target) -> None:
     key.put("vlan_tci1", inner, 0xFFFF)
     length = None if packet.length is None else packet.length + grown
     key.packet = replace(key.packet, length=length)
-    send(run, port)
+    send(run, port, cut)
     key.put("vlan_tci", before, 0xFFFF)
     key.put("vlan_tci1", second, 0xFFFF)
     key.packet = packet

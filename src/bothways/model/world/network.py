@@ -34,6 +34,7 @@ from bothways.model.world.kernel_tunnel import KernelTunnels
 from bothways.model.world.neighbours import Neighbours, Reply
 from bothways.model.world.observed import Observed
 from bothways.model.world.outside import Handling, Outside
+from bothways.model.world.sharers import sharing_namespaces
 from bothways.model.world.side_walk import ask, carry
 from bothways.model.world.switch_underlay import SwitchUnderlay
 from bothways.model.world.trackers import Trackers
@@ -75,7 +76,7 @@ class Network:
                 self._macs.seed(bridge)
         self._stacks: dict[tuple[str, str], Stack] = {
             (n.host, n.name): Stack(n, oracle=oracle, kernel=snapshot.hosts[n.host].kernel)
-            for n in snapshot.namespaces()
+            for n in sharing_namespaces(snapshot)
             if n.devices is not None
         }
         self._trackers = Trackers(snapshot, self._stacks, oracle)
@@ -318,9 +319,8 @@ class Network:
     def _into_switch(self, frame: Frame, host: str, end: SwitchPort, patched: Output | None = None) -> None:
         if end.number is None:
             self.doubt(f"the OpenFlow port number of {end.port.name} on {host} {end.bridge.name}")
-            frame.note(
-                Place(host, "", end.bridge.name, end.port.name), "", Did.UNKNOWN, "port number unknown"
-            )
+            place = Place(host, "", end.bridge.name, end.port.name)
+            frame.note(place, "", Did.UNKNOWN, "port number unknown")
             return
         arrival = Arrival(end.number, frame.packet) if patched is None else patched.through_patch(end.number)
         self._queue.append(_Move(frame, port=end, host=host, arrival=arrival))
@@ -332,15 +332,17 @@ class Network:
         )
         for text in result.unknown:
             self.doubt(text)
-        if not result.outputs:
-            frame.trail.extend(result.steps)
-            return
-        copies = frame.copies([(output.packet, output.steps) for output in result.outputs])
+        whole = frame.another() if result.outputs and result.steps else frame  # only mirrors have a copy
+        frame.trail.extend(result.steps)
+        copies = whole.copies([(output.packet, output.steps) for output in result.outputs])
         for copy, output in zip(copies, result.outputs, strict=True):
             self._leave_switch(copy, host, SwitchPort(end.bridge, output.port), output)
 
     def _leave_switch(self, frame: Frame, host: str, end: SwitchPort, output: Output) -> None:
-        if end.tunnel:
+        if output.mirror and self.wiring.home_of(host, end.port.name) is None:
+            place = Place(host, "", end.bridge.name, end.port.name)
+            frame.note(place, "", Did.SENT, f"what mirror {output.mirror} copies leaves the evidence")
+        elif end.tunnel:
             self._through_tunnel(frame, host, end, output)
         elif end.port.kind == "patch":
             peer = self.wiring.patch_peer(host, end)
