@@ -36,6 +36,7 @@ format: setup ## let ruff rewrite what it can
 bench: setup ## measure start-up and diagnosis, in pairs with an empty Python
 	@$(BIN)/python bench/startup.py
 	@$(BIN)/python bench/captures.py
+	@$(BIN)/python bench/rulesets.py
 
 docs: setup ## write the generated pages of docs/reference again
 	@$(BIN)/python tools/write_cli_reference.py

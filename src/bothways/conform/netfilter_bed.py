@@ -12,7 +12,7 @@ import socket
 import struct
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -22,6 +22,7 @@ from bothways.conform.netfilter_case import Heard, Sent, Setting
 from bothways.conform.netfilter_place import LEGS, LISTENING, PLACES, neighbours
 from bothways.conform.netfilter_sockets import listener, raw4, raw6, wire
 from bothways.conform.site import inside
+from bothways.model.linux.peer import Peer
 
 __all__ = ["NetfilterBed", "RefusedError"]
 
@@ -31,9 +32,8 @@ _MARKER: Final = 0x88B5  # local experimental, IEEE 802
 _ROUNDS: Final = 6
 _PATIENCE: Final = 2.0
 _PKTINFO: Final = 8  # ip(7); the socket module has no name for it
-#: As many errors may go to one address within so many seconds.
-_LIMIT, _LIMIT_S = 2, 8.0
-_UNREACHABLE: Final = 3
+#: Who has less than this left may get no error: one costs a second, and clocks are not exact.
+_ENOUGH_NS: Final = 1_100_000_000
 _SYSCTLS: Final[Mapping[str, str]] = {
     "net.ipv4.ip_forward": "1",
     "net.ipv6.conf.all.forwarding": "1",
@@ -56,7 +56,10 @@ _OF_DEVICES: Final[Mapping[str, str]] = {
     "net.ipv6.conf.{}.accept_dad": "0",
     "net.ipv6.conf.{}.router_solicitations": "0",
     "net.ipv6.conf.{}.addr_gen_mode": "1",
-    # Who does not answer is asked for ever: an error after seconds would belong to no packet.
+}
+#: Who does not answer is asked for ever: an error after seconds would belong to no packet. A namespace has no
+#: defaults of these, so every leg is told.
+_OF_LEGS: Final[Mapping[str, str]] = {
     "net.ipv4.neigh.{}.retrans_time_ms": "3600000",
     "net.ipv6.neigh.{}.retrans_time_ms": "3600000",
 }
@@ -99,7 +102,8 @@ class NetfilterBed:
         self._forgetting = ""
         self._counters: list[int] = []
         self._began = 0.0
-        self._told: dict[bytes, list[float]] = {}
+        self._told: dict[str, Peer] = {}
+        self._sent_ns = 0
         self._processors = os.sched_getaffinity(0)
         try:
             self._build()
@@ -139,6 +143,8 @@ class NetfilterBed:
             self._marker = (wire("mark0", _MARKER), wire("mark1", _MARKER))
             self._marker[1].settimeout(_PATIENCE)
         with inside(self.name):
+            for leg in LEGS:
+                _write({key.format(leg): value for key, value in _OF_LEGS.items()})
             self._raw = {4: raw4(), 6: raw6()}
             self.table = KernelTable(socket.AF_UNSPEC)
             self._counters = [
@@ -184,7 +190,7 @@ class NetfilterBed:
         self._began = 0.0
 
     def _undo(self) -> None:
-        self._exec("nft", "flush", "ruleset")
+        self.run("nft", "flush", "ruleset")
         undone = [_undoing(line) for line in self._ways]
         if undone:
             self._batch([each for each in undone if each], force=True)
@@ -195,7 +201,7 @@ class NetfilterBed:
         self._changed = {}
         # What waited for a neighbour is answered with an error when the kernel gives it up: now, not in a
         # case that knows nothing of it.
-        self._exec("ip", "neigh", "flush", "nud", "incomplete")
+        self.run("ip", "neigh", "flush", "nud", "incomplete")
         self._drain()
 
     def _do(self, setting: Setting) -> None:
@@ -208,16 +214,16 @@ class NetfilterBed:
             self._batch(setting.ways)
         for tool in ("iptables", "ip6tables"):
             if text := setting.restore(tool):
-                self._exec(f"{tool}-restore", text=text)
+                self.run(f"{tool}-restore", text=text)
         if native := setting.native():
-            self._exec("nft", "-f", "-", text=native)
+            self.run("nft", "-f", "-", text=native)
         self._forgetting = setting.unlearned()
 
     def forget(self) -> None:
         """Empty the tracker, and take out of sets what rules put into them."""
         self.table.flush()
         if self._forgetting:
-            self._exec("nft", "-f", "-", text=self._forgetting)
+            self.run("nft", "-f", "-", text=self._forgetting)
 
     def dumps(self, forms: Mapping[int, int]) -> dict[str, str]:
         """
@@ -227,7 +233,7 @@ class NetfilterBed:
         """
         chosen = [forms_of[forms.get(number, 0) % len(forms_of)] for number, forms_of in enumerate(DUMPS)]
         script = f"; echo; echo '{_SEPARATOR}'; ".join(command for _, command in chosen)
-        said = self._exec("sh", "-c", script).split(f"\n{_SEPARATOR}\n")
+        said = self.run("sh", "-c", script).split(f"\n{_SEPARATOR}\n")
         return {file: text for (file, _), text in zip(chosen, said, strict=True)}
 
     # -- packets --------------------------------------------------------------------------------------
@@ -235,33 +241,31 @@ class NetfilterBed:
     def send(self, sent: Sent, *, afresh: bool = False) -> Heard:
         """Send one frame, and hear what comes of it."""
         self._drain()
-        before, now = self._delivered(), time.monotonic()
+        before, now, limited = self._delivered(), time.monotonic(), self._limited()
         self._began = self._began or now
         if sent.into:
             self._wires[sent.into].send(sent.frame)
         else:
             self._send_own(sent.frame)
         self._wait()
-        out = tuple(self._drain())
-        quiet, at_ms = self._quiet(sent.frame, out), int((now - self._began) * 1000)
-        return Heard(out, self._delivered() - before, tuple(self.table.entries()), afresh, quiet, at_ms)
+        out, at_ms = tuple(self._drain()), int((now - self._began) * 1000)
+        return Heard(out, self._delivered() - before, tuple(self.table.entries()), afresh, limited, at_ms)
 
-    def _quiet(self, frame: bytes, out: Sequence[tuple[str, bytes]]) -> bool:
+    def _limited(self) -> tuple[str, ...]:
         """
-        Whether the kernel may keep an error to itself: it sends few "unreachable" to one address at a time.
+        Whom the kernel may tell no error now (``ip_error``; the limit is the machine's and stays).
 
-        ``ip_error``: five, and one more a second; ``net.ipv4.route.error_cost`` is the host's and stays.
+        What it keeps of a peer outlives a case.
         """
-        now, peer = time.monotonic(), frame[26:30]
-        recent = [at for at in self._told.get(peer, ()) if now - at < _LIMIT_S]
-        for _, each in out:
-            if each[12:14] == b"\x08\x00" and each[23] == 1 and each[34] == _UNREACHABLE:
-                self._told.setdefault(each[30:34], []).append(now)
-        return len(recent) >= _LIMIT
+        now = self._sent_ns = time.monotonic_ns()
+        return tuple(sorted(peer for peer, told in self._told.items() if told.left(now) < _ENOUGH_NS))
 
-    def complained(self, sent: Sent) -> None:
-        """Take note that the sender of a frame was told of trouble, though perhaps nothing came out."""
-        self._told.setdefault(sent.frame[26:30], []).append(time.monotonic())
+    def complained(self, peers: Iterable[str]) -> None:
+        """Take note of whom the last frame made the kernel complain to, though perhaps nothing came out."""
+        for peer in peers:
+            account = self._told.setdefault(peer, Peer())
+            if not account.spend(self._sent_ns):
+                account.tokens = 0  # by the kernel's clock it may have had enough
 
     def _send_own(self, frame: bytes) -> None:
         """
@@ -320,7 +324,12 @@ class NetfilterBed:
 
     # -- tools ----------------------------------------------------------------------------------------
 
-    def _exec(self, *words: str, text: str | None = None) -> str:
+    def run(self, *words: str, text: str | None = None) -> str:
+        """
+        Run a tool in the router's namespace.
+
+        :raises OSError: with what it said, if it fails.
+        """
         return _run("ip", "netns", "exec", self.name, *words, text=text)
 
     def _batch(self, lines: Sequence[str], *, force: bool = False) -> None:

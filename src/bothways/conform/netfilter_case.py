@@ -144,7 +144,8 @@ class Heard:
     :param local: how many packets went to a receiver of the router itself.
     :param entries: the tracker's table afterwards.
     :param afresh: True if the tracker was emptied before the frame.
-    :param quiet: True if the kernel may have kept an error to itself, because it had sent too many of them.
+    :param limited: senders whom the kernel may have told no error, because they had got too many; ``*`` for
+        anybody.
     :param at_ms: when the frame was sent, in milliseconds behind the first; 0 where no recording says.
     """
 
@@ -152,7 +153,7 @@ class Heard:
     local: int = 0
     entries: tuple[KernelEntry, ...] = ()
     afresh: bool = False
-    quiet: bool = False
+    limited: tuple[str, ...] = ()
     at_ms: int = 0
 
 

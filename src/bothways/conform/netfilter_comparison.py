@@ -134,6 +134,7 @@ def entry_words(entries: Iterable[KernelEntry]) -> list[str]:
 
 
 def modelled_entry(one: TrackedConnection) -> KernelEntry:
-    """An entry of the model as the kernel would list it."""
+    """An entry of the model as the kernel would list it; a zone of one direction stands elsewhere."""
+    zone = one.zone if one.half is None else 0
     state = "" if one.tcp is None else str(one.tcp.state)
-    return KernelEntry(one.original, one.reply, frozenset(one.status), one.mark, one.zone, state)
+    return KernelEntry(one.original, one.reply, frozenset(one.status), one.mark, zone, state)

@@ -16,8 +16,12 @@ from bothways.conform.netfilter_place import LEGS, Place, mac_behind
 
 __all__ = ["MATCHES", "PORTS", "Drawable"]
 
+#: Share of options that are drawn now and then.
+_SOME: Final = 0.3
 #: Ports that packets and rules share.
 PORTS: Final = (22, 53, 80, 443, 5000, 8080)
+#: Spans of the ports that connections come from.
+_SPANS: Final = ("40000:40010", "40005:40030", "40001")
 #: Ports that packets are sent from.
 _SENDERS: Final = (40000, 40010, 40003, 1024)
 
@@ -210,6 +214,23 @@ MATCHES: Final[Mapping[str, Drawable]] = {
         lambda c, _: "-m tos {!}--tos " + c.choice(("0x10/0x3f", "0x28/0xff", "0x00/0xff")), weight=0.7
     ),
     "ecn": Drawable(lambda c, _: "-m ecn {!}--ecn-ip-ect " + c.choice(("0", "1", "2")), weight=0.4),
+    "addrtype.limit.out": Drawable(
+        lambda c, _: "-m addrtype {!}--src-type " + c.choice(_KINDS[:2]) + " --limit-iface-out",
+        hooks=("OUTPUT", "POSTROUTING"),
+        weight=0.5,
+    ),
+    "conntrack.ctorigsrcport": Drawable(
+        lambda c, _: "-m conntrack {!}--ctorigsrcport " + c.choice(_SPANS), weight=0.5
+    ),
+    "conntrack.ctrepldstport": Drawable(
+        lambda c, _: "-m conntrack {!}--ctrepldstport " + c.choice(_SPANS), weight=0.5
+    ),
+    "devgroup.out": Drawable(
+        lambda c, _: "-m devgroup {!}--dst-group " + c.choice(("0x0", "0x1")),
+        hooks=("FORWARD", "OUTPUT", "POSTROUTING"),
+        weight=0.5,
+    ),
+    "ecn.cwr": Drawable(lambda _, __: "-m ecn {!}--ecn-tcp-cwr", "tcp", weight=0.3),
     "ecn.tcp": Drawable(lambda _, __: "-m ecn {!}--ecn-tcp-ece", "tcp", weight=0.3),
     "length": Drawable(
         lambda c, _: "-m length {!}--length " + c.choice(("28:60", "40", "44", "48", "100:", ":39"))
@@ -219,7 +240,12 @@ MATCHES: Final[Mapping[str, Drawable]] = {
     ),
     "rpfilter": Drawable(
         lambda c, _: (
-            "-m rpfilter " + c.choice(("", "--loose ", "--invert ", "--loose --invert ", "--validmark "))
+            "-m rpfilter "
+            + "".join(
+                each
+                for each in ("--loose ", "--validmark ", "--accept-local ", "--invert ")
+                if c.random() < _SOME
+            )
         ),
         hooks=("PREROUTING",),
         tables=("raw", "mangle"),

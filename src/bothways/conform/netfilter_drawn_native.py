@@ -191,15 +191,15 @@ def _reject(chance: Random, place: Place) -> str:
 
 
 def _payload(chance: Random, place: Place) -> str:
-    # Not IPv6's own header: what is written there spoils a checksum that the tracker took in software.
-    own: tuple[str, ...] = ("ip dscp set 0x0a", "ip ttl set 9") if place.version == 4 else ()
+    ttl = "ttl" if place.version == 4 else "hoplimit"
     return chance.choice(
         (
             f"{_ip(place)} saddr set {chance.choice((*place.stations, *place.own))}",
             f"{_ip(place)} daddr set {chance.choice((*place.stations, *place.own))}",
             f"tcp dport set {chance.choice(PORTS)}",
             f"udp dport set {chance.choice(PORTS)}",
-            *own,
+            f"{_ip(place)} dscp set {chance.choice(('0x0a', 'cs1'))}",
+            f"{_ip(place)} {ttl} set 9",
         )
     )
 

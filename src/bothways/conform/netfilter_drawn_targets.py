@@ -141,7 +141,10 @@ TARGETS: Final[Mapping[str, Drawable]] = {
         lambda c, _: "-j CT --zone " + c.choice(("3", "7")), hooks=_BEFORE, tables=("raw",), weight=2
     ),
     "CT zone-orig": Drawable(
-        lambda c, _: "-j CT --zone-orig " + c.choice(("3", "7")), hooks=_BEFORE, tables=("raw",), weight=0.5
+        lambda c, _: f"-j CT --zone-{c.choice(('orig', 'reply'))} {c.choice(('3', '7'))}",
+        hooks=_BEFORE,
+        tables=("raw",),
+        weight=0.7,
     ),
     "DNAT": Drawable(
         lambda c, p: "-j DNAT --to-destination " + _destination(c, p),

@@ -22,9 +22,8 @@ from bothways.conform.netfilter_draw import Drawn, fresh_setting
 from bothways.conform.netfilter_replay import Held, Holder, read_router
 from bothways.conform.netfilter_shrink import Small, shrunk
 from bothways.conform.netfilter_traffic import FilterTraffic
-from bothways.facts.step import Did
 
-__all__ = ["LENGTH", "Asked", "asked_again", "fresh_cases", "made_small"]
+__all__ = ["LENGTH", "Asked", "asked_again", "fresh_cases", "held_packet", "made_small"]
 
 #: Packets of one case.
 LENGTH: Final = 48
@@ -79,10 +78,7 @@ def _asked(bed: NetfilterBed, drawn: Drawn, name: str, traffic: FilterTraffic, l
         one = Sent(leg, compose_frame(packet))
         if afresh:
             bed.forget()
-        came = bed.send(one, afresh=afresh)
-        verdict = holder.hold(one, came)
-        if any(step.function == "ip_error" and step.did is Did.ANSWERED for step in verdict.steps):
-            bed.complained(one)
+        came, verdict = held_packet(bed, holder, one, afresh=afresh)
         sent.append(one)
         heard.append(came)
         held.append(verdict)
@@ -101,6 +97,27 @@ def _loaded(
     return case, Holder(read_router(case.dumps)[0], release)
 
 
+def held_packet(bed: NetfilterBed, holder: Holder, one: Sent, *, afresh: bool = False) -> tuple[Heard, Held]:
+    """Send one packet and hold it; the bed is told to whom the kernel complained."""
+    came = bed.send(one, afresh=afresh)
+    verdict = holder.hold(one, came)
+    told = {
+        str(step.before.ip.src) for step in verdict.steps if step.function == "ip_error" and step.before.ip
+    }
+    if verdict.unknown or verdict.field:
+        told |= set(_told(came))
+    bed.complained(told)
+    return came, verdict
+
+
+def _told(heard: Heard) -> Iterator[str]:
+    """Who got an error of IPv4."""
+    for _, frame in heard.out:
+        packet = decoded(frame)
+        if packet is not None and packet.ip is not None and packet.icmp is not None and packet.icmp.inner:
+            yield str(packet.ip.dst)
+
+
 def _with(case: NetfilterCase, sent: list[Sent], heard: list[Heard]) -> NetfilterCase:
     return NetfilterCase(case.name, case.kernel, case.dumps, tuple(sent), tuple(heard))
 
@@ -117,9 +134,9 @@ def asked_again(
     heard: list[Heard] = []
     held: list[Held] = []
     for one in sent:
-        came = bed.send(one)
+        came, verdict = held_packet(bed, holder, one)
         heard.append(came)
-        held.append(holder.hold(one, came))
+        held.append(verdict)
         if held[-1].field:
             break
     asked = Asked(Drawn(setting, 0, forms), _with(case, sent[: len(heard)], heard))

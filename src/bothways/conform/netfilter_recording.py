@@ -5,8 +5,9 @@ Recorded rulesets on disk: ``.jsonl`` or ``.jsonl.gz``, one JSON object per line
 router's tools printed them. A packet: ``into`` (device that it came in at, "" for one of the router's
 own), ``frame`` (hexadecimal octets), ``out`` (list of device and frame), ``local`` (how many packets a
 receiver of the router got), ``entries`` (the tracker's table afterwards), and where they hold ``afresh`` (the
-table was emptied before it), ``quiet`` (the kernel may have kept an ICMP error to itself), ``at_ms`` (when it
-was sent, in milliseconds behind the first).
+table was emptied before it), ``limited`` (senders to whom the kernel may have sent no ICMP error: they had
+got too many), ``at_ms`` (when it was sent, in milliseconds behind the first). ``quiet`` in an older recording
+says that anybody may be such a sender.
 
 An entry: ``original`` and ``reply`` (protocol, sender, receiver, two ports; for ICMP id, type, code),
 ``status``, ``mark``, ``zone``, ``state`` where they are not empty. ``docs/reference/netfilter-recording.md``.
@@ -23,6 +24,7 @@ from typing import IO, Any, Final
 
 from bothways.conform.nat_table import KernelEntry
 from bothways.conform.netfilter_case import Heard, NetfilterCase, Sent
+from bothways.conform.netfilter_oracle import EVERYBODY
 from bothways.conform.recording import RecordingError
 from bothways.facts.address import address
 from bothways.facts.conntrack import Tuple
@@ -61,7 +63,8 @@ def _packet(sent: Sent, heard: Heard) -> dict[str, Any]:
     said["out"] = [[device, frame.hex()] for device, frame in heard.out]
     said["local"] = heard.local
     said["entries"] = [_entry(each) for each in heard.entries]
-    said |= {name: True for name in ("afresh", "quiet") if getattr(heard, name)}
+    said |= {"afresh": True} if heard.afresh else {}
+    said |= {"limited": list(heard.limited)} if heard.limited else {}
     return said | ({"at_ms": heard.at_ms} if heard.at_ms else {})
 
 
@@ -193,9 +196,18 @@ class _Reader:
             self.field(said, "local", int, dot),
             tuple(entries),
             flags.get("afresh") is True,
-            flags.get("quiet") is True,
+            self.limited(flags, dot),
             self.field(flags, "at_ms", int, dot) if "at_ms" in flags else 0,
         )
+
+    def limited(self, said: Mapping[str, Any], dot: str) -> tuple[str, ...]:
+        """Who may have got no error."""
+        if "limited" not in said:
+            return (EVERYBODY,) if said.get("quiet") is True else ()
+        found = self.field(said, "limited", list, dot)
+        if not all(isinstance(each, str) for each in found):
+            raise self.wrong(f"{dot}limited", "a list of addresses", found)
+        return tuple(found)
 
     def octets(self, text: str, name: str) -> bytes:
         """Hexadecimal octets."""

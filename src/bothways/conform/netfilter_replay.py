@@ -8,8 +8,9 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -20,9 +21,10 @@ from bothways.conform.netfilter_case import Heard, NetfilterCase, Sent
 from bothways.conform.netfilter_comparison import Frame, compared, decoded, entry_words, modelled_entry, told
 from bothways.conform.netfilter_oracle import Follower
 from bothways.facts.address import IPAddress
-from bothways.facts.packet import TCP, ArpOp, Ethernet, Flag, Ip, Packet
+from bothways.facts.packet import ICMP, TCP, ArpOp, Ethernet, Flag, Ip, Packet, TcpOptions
 from bothways.facts.snapshot import Netns
 from bothways.facts.step import Did, Step
+from bothways.model.linux.conntrack.tuple import is_icmp_error
 from bothways.model.linux.stack import Passage, Stack
 
 __all__ = ["Held", "Holder", "read_router"]
@@ -31,6 +33,12 @@ _HOST, _NAME = "kernel", "router"
 #: Functions in which a packet goes to a receiver of the router itself.
 _LOCAL: Final = frozenset({"ip_local_deliver_finish", "ip6_protocol_deliver_rcu"})
 _OPENED: Final = Flag.SYN | Flag.ACK
+#: How many other choices of the kernel are tried for one packet.
+_TRIES: Final = 24
+#: MTU of the legs, the longest packet, and headers by IP version.
+_MTU: Final = 1500
+_LONGEST: Final = 65535
+_HEADERS: Final = {4: 40, 6: 60}
 
 
 class _Texts(Folder):
@@ -95,6 +103,8 @@ class Holder:
 
     :param kernel: release whose behaviour is wanted.
     :param asked: for whom packets wait.
+    :param past: what was held since the tracker was emptied.
+    :param script: what to take where the kernel is free (``numgen``, a route of several next hops).
     """
 
     netns: Netns
@@ -103,6 +113,8 @@ class Holder:
     oracle: Follower = field(default_factory=Follower)
     lost: bool = False
     asked: set[str] = field(default_factory=set)
+    past: list[tuple[Sent, Heard]] = field(default_factory=list)
+    script: Sequence[str] = ()
 
     @classmethod
     def of_case(cls, case: NetfilterCase, *, kernel: str | None = None) -> Holder:
@@ -114,9 +126,44 @@ class Holder:
         self.asked |= {f"{row.device} {row.address}" for row in self.netns.neighbours or () if not row.mac}
 
     def hold(self, sent: Sent, heard: Heard) -> Held:
-        """Walk one packet, and hold it against what the kernel made of it."""
+        """
+        Walk one packet, and hold it against what the kernel made of it.
+
+        Where the kernel was free and did something else, its other choices are tried.
+        """
         if heard.afresh or self.stack is None:
-            self.oracle = Follower()
+            self.past.clear()
+        before = 0 if heard.afresh else len(self.oracle.free)
+        held = self._held(sent, heard)
+        self.past.append((sent, heard))
+        if not held.field or len(self.oracle.free) == before:
+            return held
+        pending = deque(_others(self.oracle.free, before))
+        for _ in range(_TRIES):
+            if not pending:
+                break
+            script = pending.popleft()
+            other, again = self._again(script)
+            if again.agrees:
+                self.stack, self.oracle, self.asked = other.stack, other.oracle, other.asked
+                self.lost = False
+                return again
+            pending.extend(_others(other.oracle.free, len(script)))
+        return held
+
+    def _again(self, script: Sequence[str]) -> tuple[Holder, Held]:
+        """Hold everything since the tracker was emptied with other choices, up to where it disagrees."""
+        other = Holder(self.netns, self.kernel, script=script)
+        held = Held(skipped=True)
+        for sent, heard in self.past:
+            held = other._held(sent, heard)
+            if not held.agrees:
+                break
+        return other, held
+
+    def _held(self, sent: Sent, heard: Heard) -> Held:
+        if heard.afresh or self.stack is None:
+            self.oracle = Follower(script=self.script)
             self.stack = Stack(self.netns, oracle=self.oracle, kernel=self.kernel)
             self.lost = False
         if self.lost:
@@ -125,7 +172,13 @@ class Holder:
         if packet is None:
             return self._end(("a frame that bothways does not read",))
         out = [(leg, each, frame) for leg, frame in heard.out if (each := decoded(frame)) is not None]
-        self.oracle.follow(heard.entries, frozenset(leg for leg, _, _ in out))
+        self.oracle.follow(
+            heard.entries,
+            frozenset(leg for leg, _, _ in out),
+            limited=heard.limited,
+            # One that the router told itself is not seen, but counts as delivered.
+            told=any(_is_error(each) for _, each, _ in out) or bool(heard.local),
+        )
         before = self.oracle.draws
         passages = self._walk(sent.into, packet, [each for _, each, _ in out], heard.at_ms * 1_000_000)
         unknown = tuple(dict.fromkeys(text for passage in passages for text in passage.unknown))
@@ -154,8 +207,6 @@ class Holder:
         self, theirs: list[Frame], ours: list[Frame], heard: Heard, steps: tuple[Step, ...], draws: int
     ) -> Held:
         name, left, more = compared(theirs, ours)
-        if heard.quiet and not left and all("icmp" in each.fields for each in more):
-            name, more = "", []
         kernel, model = [str(each) for each in left], [str(each) for each in more]
         local = sum(step.function in _LOCAL and step.did is Did.RECEIVED for step in steps)
         if local != heard.local:
@@ -187,7 +238,7 @@ class Holder:
         # The router's own packets are given to a raw socket with their header.
         passages = [stack.receive(leg, packet, now_ns) if leg else stack.send(packet, now_ns, whole=True)]
         for delivered in passages[0].delivered:
-            answer = _opening(delivered, out)
+            answer = _opening(delivered, out, self.netns)
             if answer is not None:
                 # What a listener opens with a link-local peer is bound to the device
                 # (``inet_request_bound_dev_if``).
@@ -204,6 +255,18 @@ class Holder:
         return next(found, None) or None
 
 
+def _others(free: Sequence[tuple[tuple[str, ...], str]], start: int) -> Iterator[list[str]]:
+    """What else may have been taken, with one change at a choice from *start* on; the last choice first."""
+    taken = [each for _, each in free]
+    for at in range(len(free) - 1, start - 1, -1):
+        yield from ([*taken[:at], other] for other in free[at][0] if other != taken[at])
+
+
+def _is_error(packet: Packet) -> bool:
+    """True of an ICMP error of IPv4 that says that a destination is not reached."""
+    return packet.ip is not None and packet.ip.protocol == ICMP and is_icmp_error(packet)
+
+
 def _question(leg: str, packet: Packet) -> str:
     """Who is asked for by ARP, in the words of those who wait; of no other packet."""
     arp = packet.arp
@@ -217,15 +280,19 @@ def _read(sent: Sent) -> Packet | None:
     return packet if sent.into else packet.with_macs(Ethernet().src, Ethernet().dst)
 
 
-def _opening(delivered: Packet, out: Sequence[Packet]) -> Packet | None:
-    """The SYN/ACK by which a listener answers; its first number is the kernel's, where it was seen."""
+def _opening(delivered: Packet, out: Sequence[Packet], netns: Netns) -> Packet | None:
+    """
+    The SYN/ACK by which a listener answers; its first number is the kernel's, where it was seen.
+
+    Where it was not, it offers the segments that the device takes by which it leaves (``tcp_make_synack``).
+    """
     ip, tcp = delivered.ip, delivered.tcp
     if ip is None or tcp is None or tcp.flags & (Flag.SYN | Flag.ACK | Flag.RST) != Flag.SYN:
         return None
     wanted = ((tcp.seq or 0) + 1 + (tcp.length or 0)) % (1 << 32)
     whole = next((p for p in out if p.tcp is not None and _answers(p, wanted)), None)
     seen = None if whole is None else whole.tcp
-    made = tcp if seen is None else seen
+    made = replace(tcp, options=_offered(tcp.options, ip, netns)) if seen is None else seen
     answer = type(tcp)(
         tcp.dport,
         tcp.sport,
@@ -239,6 +306,15 @@ def _opening(delivered: Packet, out: Sequence[Packet]) -> Packet | None:
     )
     length = None if whole is None else whole.length
     return Packet(Ethernet(), ip=Ip(ip.dst, ip.src, TCP, ttl=64, tos=0, df=True), tcp=answer, length=length)
+
+
+def _offered(asked: TcpOptions, ip: Ip, netns: Netns) -> TcpOptions:
+    """A segment size, and of the rest no more than the SYN offers, which is nothing here."""
+    device = "lo" if netns.owner_of(ip.src) is not None else ""
+    found = netns.device(device)
+    mtu = _MTU if found is None or found.mtu is None else found.mtu
+    headers = _HEADERS[ip.src.version]
+    return replace(asked, mss=min(mtu, _LONGEST) - headers, size=4)
 
 
 def _answers(packet: Packet, wanted: int) -> bool:

@@ -15,11 +15,15 @@ from typing import Final
 
 from bothways.conform.netfilter_drawn_matches import PORTS
 from bothways.conform.netfilter_place import LEGS, Place, mac_behind
+from bothways.conform.nft_field_rows import READ, READ_BEHIND, WRITTEN, WRITTEN_EARLY
 
 __all__ = ["ACTIONS", "CONDITIONS", "TRANSLATIONS", "Draw", "Row", "written_pairs", "written_set"]
 
 _IN: Final = ("prerouting", "input", "forward")
 _OUT: Final = ("forward", "output", "postrouting")
+_KINDS: Final = (
+    "unicast", "local", "broadcast", "multicast", "anycast", "blackhole", "unreachable", "prohibit", "unspec",
+)  # fmt: skip
 #: Shares of what is drawn now and then.
 _FEW, _SOME, _MANY = 0.1, 0.3, 0.4
 
@@ -132,6 +136,10 @@ def _networks(d: Draw) -> str:
     )
 
 
+def _negated(d: Draw, text: str) -> str:
+    return text.replace("{!}", d.turned()).replace("{{", "{").replace("}}", "}")
+
+
 #: kind -> (how often, hooks at which it may stand: empty for all, writer)
 CONDITIONS: Final[Mapping[str, Row]] = {
     "bits of an address": (2, (), _v4(_bits)),
@@ -219,8 +227,19 @@ CONDITIONS: Final[Mapping[str, Row]] = {
                 "fib daddr type { local, broadcast }",
                 "fib daddr . iif type != local",
                 'fib saddr oifname "nfa"',
+                "fib saddr . mark oif exists",
+                "fib saddr . mark . iif oif missing",
+                f'fib daddr oifname {d.turned()}"{d.chance.choice(LEGS)}"',
+                f'fib saddr . iif oifname {d.turned()}"{d.chance.choice(LEGS)}"',
+                f"fib {d.side()} type {d.turned()}{d.chance.choice(_KINDS)}",
+                f"fib {d.side()} . iif type {d.turned()}{d.chance.choice(_KINDS)}",
             )
         ),
+    ),
+    "fib behind": (
+        0.5,
+        ("output", "postrouting", "forward"),
+        lambda d: f"fib {d.side()} . oif type {d.turned()}{d.chance.choice(_KINDS)}",
     ),
     "frame": (
         1,
@@ -247,6 +266,12 @@ CONDITIONS: Final[Mapping[str, Row]] = {
             )
         ),
     ),
+    "seldom read": (3, (), lambda d: _negated(d, d.chance.choice(READ[d.place.version]))),
+    "seldom read behind": (
+        1,
+        _OUT,
+        lambda d: _negated(d, d.chance.choice(READ_BEHIND)),
+    ),
     "next hop": (0.5, ("forward", "postrouting"), lambda d: f"rt {d.ip} nexthop {d.turned()}{d.host()}"),
 }
 
@@ -269,6 +294,11 @@ ACTIONS: Final[Mapping[str, Row]] = {
         1,
         (),
         lambda d: f"meta l4proto vmap {{ tcp : {d.verdict()}, udp : {d.verdict()} }}",
+    ),
+    "vmap of chance": (
+        0.7,
+        (),
+        lambda d: f"numgen random mod 2 vmap {{ 0 : {d.verdict()}, 1 : {d.verdict()} }}",
     ),
     "remember": (2, (), lambda d: f"{d.chance.choice(('add', 'update'))} @seen {{ {d.ip} {d.side()} }}"),
     "forget": (1, (), lambda d: f"delete @seen {{ {d.ip} {d.side()} }}"),
@@ -310,10 +340,13 @@ ACTIONS: Final[Mapping[str, Row]] = {
                 f"{d.ip} saddr set {d.host()}",
                 # Not `th dport set`: behind a condition on TCP nft lists it as `tcp dport set`.
                 f"udp dport set {d.port()}",
-                *(("ip dscp set af11", "ip ttl set 7") if d.ip == "ip" else ()),
+                f"{d.ip} dscp set af11",
+                f"{d.ip} {'ttl' if d.ip == 'ip' else 'hoplimit'} set 7",
             )
         ),
     ),
+    "seldom written": (1.5, (), lambda d: d.chance.choice(WRITTEN[d.place.version])),
+    "written early": (2, ("raw",), lambda d: d.chance.choice(WRITTEN_EARLY)),
     "notrack": (1, ("raw",), lambda _: "notrack"),
     "reject": (
         1.5,
@@ -337,6 +370,7 @@ TRANSLATIONS: Final[Mapping[str, tuple[Callable[[Draw], str], ...]]] = {
             )
         ),
         lambda d: f"meta l4proto tcp dnat {d.ip} to @targets_",
+        lambda d: f"dnat {d.ip} to numgen random mod 2 map {{ 0 : {d.host()}, 1 : {d.host()} }}",
         lambda d: f"meta l4proto tcp redirect to :tcp dport map {written_pairs(d.ports(2), d.port)}",
         lambda d: (
             f"dnat {d.ip} prefix to {d.ip} daddr map "

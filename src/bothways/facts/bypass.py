@@ -23,6 +23,7 @@ class BypassKind(StrEnum):
     HOOK = "netfilter hook"
     HANDLER = "packet handler"
     VRF = "VRF"
+    SHARED = "shared device"
 
 
 class Side(StrEnum):

@@ -90,8 +90,13 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table (``filter``, ``nat``, ``mangle``, ``raw``, ``security``) with its chains by name."""
+    """
+    One table (``filter``, ``nat``, ``mangle``, ``raw``, ``security``) with its chains by name.
+
+    :param by_nft: True if the dump says that its chains are nft's (``iptables-nft``).
+    """
 
     name: str
     chains: Mapping[str, Chain]
     span: Span
+    by_nft: bool = False

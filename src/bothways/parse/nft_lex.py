@@ -3,7 +3,8 @@ Words and marks of an nft script.
 
 Names, numbers and addresses are words: they hold dots, colons, dashes, slashes and a ``*`` at the end. A
 quoted string is one word. Line ends and ``;`` separate; a backslash before the line end joins two lines;
-``#`` begins a comment. Source: nft(8), *Input file formats*.
+``#`` begins a comment. Source: nft(8), *Input file formats*. nft 1.0.6 prints `` [invalid type]`` behind the
+ports of a connection (``ct original proto-dst``): that is no part of them.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ __all__ = ["END", "Token", "tokens"]
 
 #: What separates rules.
 END: Final = frozenset({";", "\n"})
+_NOISE: Final = " [invalid type]"
 _TOKEN: Final = re.compile(
     r"(?P<space>[ \t\r]+|\\[ \t\r]*\n)"
     r"|(?P<comment>\#[^\n]*)"
     r"|(?P<quoted>\"[^\"\n]*\"?)"
     r"|(?P<mark>\n|[{};,()]|[<>!=]=|<<|>>|[<>=&|^!])"
-    r"|(?P<word>[^\s{};,()<>=&|^!\"\#]+)"
+    r"|(?P<word>(?:[^\s{};,()<>=&|^!\"\#]+(?:[ ]\[invalid[ ]type\])?)+)"
     r"|(?P<other>.)",
     re.DOTALL,
 )
@@ -54,6 +56,8 @@ def tokens(text: str) -> list[Token]:
         if piece.lastgroup in ("space", "comment"):
             continue
         word = piece.group()
+        if piece.lastgroup == "word":
+            word = word.replace(_NOISE, "")
         quoted = piece.lastgroup == "quoted"
         found.append(
             Token(word[1:].removesuffix('"') if quoted else word, piece.start(), piece.end(), quoted)

@@ -199,8 +199,8 @@ def test_a_bond_and_a_mirror_of_the_database() -> None:
             ),
             table(
                 "Mirror table",
-                ["_uuid", "name", "select_all", "select_src_port", "output_vlan"],
-                '[["uuid","m"],"m0",true,["uuid","p"],12]',
+                ["_uuid", "name", "select_all", "select_src_port", "output_vlan", "snaplen", "filter"],
+                '[["uuid","m"],"m0",true,["uuid","p"],12,64,"icmp"]',
             ),
         )
     )
@@ -222,6 +222,7 @@ def test_a_bond_and_a_mirror_of_the_database() -> None:
         ("bond0",),
         12,
     )
+    assert (mirror.snaplen, mirror.filter) == (64, "icmp")
 
 
 PARSERS: tuple[Callable[..., Parsed[object]], ...] = (

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from bothways.facts.address import IPAddress
+from bothways.facts.address import IPAddress, is_group
 from bothways.facts.packet import Packet
+from bothways.facts.trajectory import Way
 from bothways.model.linux.conntrack.entry import CtState, Tracking
 
 __all__ = ["Buffer", "Sender"]
@@ -22,6 +23,9 @@ class Sender(Enum):
 
 _UNTRACKED = Tracking(CtState.UNTRACKED, None, None, None, "a rule took it out of connection tracking")
 
+#: What is in a zone carries a template, which rules take for a new connection (``nf_ct_tmpl_alloc``).
+_NEW = Tracking(CtState.NEW, None, None, None, "a rule put it into a zone")
+
 
 @dataclass(slots=True)
 class Buffer:
@@ -33,7 +37,7 @@ class Buffer:
     :param mark: the packet's mark, ``nfmark``.
     :param tracking: what conntrack found, None before it was asked.
     :param untracked: True once a rule said NOTRACK.
-    :param zone: the conntrack zone that a rule put it into.
+    :param zone: the conntrack zone that a rule put it into; *half* is the only direction for which it holds.
     :param packet_type: ``host``, ``other``, ``broadcast``, ``multicast`` (``skb->pkt_type``) where a bridge
         looked at the frame; "" elsewhere.
     :param bridge: the bridge that the frame is in, "" elsewhere.
@@ -48,6 +52,8 @@ class Buffer:
     :param mtu: what its route says that fits, None if that is left to the device.
     :param port_in: the port of a bridge where it came in, and *port_out* where it leaves, as ``br_netfilter``
         keeps them; "" for what no bridge handed to the IP hooks.
+    :param hollow: True of an answer to an UNTRACKED packet: it refers to no connection, and is tracked, but
+        iptables' ``CT`` takes it for one that was looked at (``nf_conntrack_attach``).
     :param prerouted: True if it passed PREROUTING inside of a bridge.
     """
 
@@ -70,6 +76,8 @@ class Buffer:
     route: str = ""
     sender: Sender | None = None
     mtu: int | None = None
+    half: Way | None = None
+    hollow: bool = False
 
     @property
     def mine(self) -> bool:
@@ -79,4 +87,13 @@ class Buffer:
     @property
     def seen(self) -> Tracking | None:
         """What rules see of the tracker: before its turn, a packet that NOTRACK met is UNTRACKED already."""
-        return _UNTRACKED if self.tracking is None and self.untracked else self.tracking
+        if self.tracking is not None:
+            return self.tracking
+        return _UNTRACKED if self.untracked else _NEW if self.zone else None
+
+    @property
+    def single(self) -> bool:
+        """True of a frame for this host alone (``PACKET_HOST``): by its MAC, or because a rule said so."""
+        if self.packet_type:
+            return self.packet_type == "host"
+        return not is_group(self.packet.ethernet.dst)

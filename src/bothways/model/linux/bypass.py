@@ -35,6 +35,8 @@ _FUNCTIONS: Final[Mapping[tuple[BypassKind, Side], str]] = {
     (BypassKind.XFRM, Side.IN): "xfrm_policy_check",
     (BypassKind.XFRM, Side.OUT): "xfrm_lookup",
     (BypassKind.XFRM, Side.FORWARD): "xfrm_policy_check",
+    (BypassKind.SHARED, Side.IN): "macvlan_handle_frame",
+    (BypassKind.SHARED, Side.OUT): "macvlan_queue_xmit",
     (BypassKind.VRF, Side.IN): "l3mdev_ip_rcv",
     (BypassKind.VRF, Side.OUT): "l3mdev_ip_out",
     (BypassKind.IPVS, Side.ANY): "ip_vs_in_hook",

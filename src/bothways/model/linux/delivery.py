@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from bothways.facts.address import is_group
 from bothways.facts.choice import Assumption
 from bothways.facts.packet import (
     ICMP,
@@ -57,7 +56,7 @@ def _tcp(way: Outgoing, buffer: Buffer) -> bool:
     if packet.tcp.checksum_ok is False:
         way.drop(buffer, "tcp_v4_rcv", "its TCP checksum is wrong: dropped without an answer")
         return True
-    if is_group(packet.ethernet.dst):
+    if not buffer.single:
         way.drop(buffer, "tcp_v4_rcv", "it came in a frame for everybody: TCP takes none of those")
         return True
     if way.for_everybody(buffer):

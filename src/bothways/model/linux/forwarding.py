@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from bothways.facts.address import IPAddress, is_group
+from bothways.facts.address import IPAddress
 from bothways.facts.choice import Assumption
 from bothways.facts.packet import Ip, Packet
 from bothways.facts.step import Did
@@ -47,7 +47,7 @@ def forward(way: Outgoing, buffer: Buffer, route: Outcome) -> None:
             way.drop(buffer, "fib_validate_source", checked.refusal, checked.evidence)
             return
         turns = checked.direct and route.device == device
-    if is_group(buffer.packet.ethernet.dst):
+    if not buffer.single:
         way.drop(buffer, "ip_forward", "it came in a frame for everybody: such packets are not forwarded")
         return
     way.note(buffer, "ip_rcv_finish", Did.ROUTED, route.reason, evidence=route.evidence)
@@ -145,6 +145,8 @@ def _redirect(way: Outgoing, buffer: Buffer, packet: Packet, route: Outcome, ip:
         name = f"sysctl net.ipv4.conf.{device}.send_redirects"
         way.layer.oracle.assume(Assumption(text, command(way.layer.netns, name)))
         return
+    if version == _IPV4 and not way.layer.learned.peers.of(ip.src).redirect(way.now_ns):
+        return  # it was told a moment ago
     why = f"{ip.src} is told that {route.next_hop} is nearer to {ip.dst}"
     way.aside(buffer, "ip_rt_send_redirect", packet, answer, why)
 

@@ -111,7 +111,8 @@ class _Pass(Outgoing):
         if not buffer.prerouted and (self._impossible(buffer) or self._stopped_early(buffer)):
             return
         ip = header_of(buffer)
-        looped = buffer.device_in == LOOPBACK
+        # What comes back through `lo` has passed all of this, unless it has lost its route again.
+        looped = buffer.device_in == LOOPBACK and bool(buffer.route)
         ipv4 = ip.src.version == _IPV4
         if buffer.route == "local":
             self.note(buffer, "ip_rcv_finish", Did.ROUTED, "it keeps the route that it was sent with")
@@ -133,9 +134,7 @@ class _Pass(Outgoing):
                 buffer, "ip_rcv_finish", Did.IGNORED, f"{ip.dst} is for everybody, not for a connection"
             )
             return
-        route = self.layer.routing.lookup(
-            asked_by(buffer.packet, device_in=buffer.device_in, mark=buffer.mark)
-        )
+        route = self.layer.routing.lookup(self._wanted(buffer))
         if route.kind == "unknown":
             self.lost(buffer, "ip_rcv_finish", route)
         elif route.kind == "local":
@@ -153,6 +152,13 @@ class _Pass(Outgoing):
             self.refuse(buffer, route)
         else:
             forward(self, buffer, route)
+
+    def _wanted(self, buffer: Buffer) -> Wanted:
+        """What a route is asked for; IPv4 without protocol and ports, if no policy rule needs them."""
+        asked = asked_by(buffer.packet, device_in=buffer.device_in, mark=buffer.mark)
+        if header_of(buffer).src.version != _IPV4 or self.layer.routing.dissects:
+            return asked
+        return replace(asked, protocol=None, sport=None, dport=None)
 
     def _impossible(self, buffer: Buffer) -> bool:
         """True if IPv6 takes no such packet."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bothways.facts.address import IPAddress
+from bothways.model.linux.peer import Peers
 
 __all__ = ["Learned"]
 
@@ -19,7 +20,9 @@ class Learned:
     Exceptions to the routes, by destination.
 
     :param mtu: bytes of the longest packet that arrives.
+    :param peers: how often somebody was complained to.
     """
 
     mtu: dict[IPAddress, int] = field(default_factory=dict)
     gateway: dict[IPAddress, IPAddress] = field(default_factory=dict)
+    peers: Peers = field(default_factory=Peers)

@@ -39,7 +39,7 @@ from bothways.model.linux.nat import NatTarget, translate
 from bothways.model.linux.nftables import FUNCTION, Memory, walk
 from bothways.model.linux.passage import Account
 from bothways.model.linux.path_mtu import path_mtu
-from bothways.model.linux.routing import Routing, Wanted
+from bothways.model.linux.routing import Routing
 from bothways.model.linux.stages import (
     CONFIRM,
     CONNTRACK,
@@ -242,7 +242,8 @@ class Visit:
             buffer.mine,
             netfilter.routing.kind_of,
             self._holder_of,
-            self._way_back,
+            netfilter.routing.lookup,
+            self._is_anycast,
             netfilter.netns.ipsets,
             netfilter.written_sets,
             buffer.port_in,
@@ -255,14 +256,9 @@ class Visit:
         row = self.netfilter.routing.route_of(address)
         return "" if row is None or not row.hops else row.hops[0].device or ""
 
-    def _way_back(self, packet: Packet) -> frozenset[str] | None:
-        ip = packet.ip
-        if ip is None:
-            return None
-        # A link-local sender is looked for on its own link only.
-        near = self.buffer.device_in if ip.src.version != 4 and ip.src.is_link_local else None  # noqa: PLR2004 - IPv4
-        found = self.netfilter.routing.lookup(Wanted(ip.src, ip.dst, device_out=near))
-        return None if found.kind == "unknown" else found.devices
+    def _is_anycast(self, address: IPAddress) -> bool:
+        row = self.netfilter.routing.route_of(address)
+        return row is not None and row.kind == "anycast"
 
     # -- the tracker ----------------------------------------------------------------------------
 
@@ -271,7 +267,12 @@ class Visit:
         if not self.family.tracks or buffer.tracking is not None:
             return None
         found = netfilter.conntrack.track(
-            buffer.packet, self.now_ns, zone=buffer.zone, hook=self.hook, notrack=buffer.untracked
+            buffer.packet,
+            self.now_ns,
+            zone=buffer.zone,
+            hook=self.hook,
+            notrack=buffer.untracked,
+            half=buffer.half,
         )
         buffer.tracking = found
         if netfilter.conntrack.events is not None:

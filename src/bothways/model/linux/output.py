@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from bothways.facts.address import BROADCAST, Mac
+from bothways.facts.address import BROADCAST, IPAddress, Mac
 from bothways.facts.packet import Ip, Packet
 from bothways.facts.span import Span
 from bothways.facts.step import Did
@@ -21,20 +21,21 @@ from bothways.model.linux.answers import KINDS, Trouble
 from bothways.model.linux.attached import attached
 from bothways.model.linux.buffer import Buffer, Sender
 from bothways.model.linux.conntrack.entry import CtState, Tracking
+from bothways.model.linux.conntrack.tuple import is_icmp_error
 from bothways.model.linux.family import version_of
 from bothways.model.linux.functions import in_family
 from bothways.model.linux.hook import Hook
 from bothways.model.linux.layer import LOOPBACK, Layer
 from bothways.model.linux.netfilter import Halt
 from bothways.model.linux.passage import Account, Transmission
+from bothways.model.linux.peer import LIMIT_TOLD, Witness
 from bothways.model.linux.routing import Outcome, asked_by
 from bothways.model.linux.speaker import error_source, may_speak, reply_mark
 from bothways.model.linux.stages import NAT
 
 __all__ = ["Outgoing", "header_of"]
 
-#: ``IPPROTO_RAW``: what sockets that write IP headers say of their protocol.
-_RAW: Final = 255
+_RAW, _IPV4 = 255, 4  # ``IPPROTO_RAW``, of sockets that write IP headers; the IP version
 #: Answers within answers: a packet to an own address that is answered to an own address, and no deeper.
 _DEPTH: Final = 8
 _SENDABLE: Final = frozenset({"unicast", "local", "broadcast", "multicast"})
@@ -79,13 +80,14 @@ class Outgoing:
             self.drop(buffer, "ip_route_output_flow", f"{why}: the sender is told at once (Invalid argument)")
             return
         self._follow(buffer, route)
-        before = (ip.src, ip.dst, buffer.mark, ip.tos)
+        before = (ip.src, ip.dst, buffer.mark, ip.tos, ip.src.version != _IPV4 and ip.ttl)
 
         def rerouted(watched: str) -> Halt | None:
             """Route again if the stage that the packet just passed changed what it watches."""
             nonlocal before
             now = header_of(buffer)
-            old, before = before, (now.src, now.dst, buffer.mark, now.tos)
+            old, hops = before, now.src.version != _IPV4 and now.ttl
+            before = (now.src, now.dst, buffer.mark, now.tos, hops)
             if before == old or not watched or (watched == NAT and now.dst == old[1]):
                 return None
             again = self._route_out(buffer, anew=True)
@@ -109,8 +111,9 @@ class Outgoing:
         gives without the protocol that stands in its header.
         """
         asked = asked_by(buffer.packet, mark=buffer.mark)
-        target, device = asked.destination, buffer.bound
-        ipv4 = target.version == 4  # noqa: PLR2004 - the IP version
+        # Routed anew, an answer has lost the device that it was bound to (``ip6_route_me_harder``).
+        target, device = asked.destination, "" if anew and buffer.sender is not None else buffer.bound
+        ipv4 = target.version == _IPV4
         if not ipv4 and (target.is_link_local or target.is_multicast):
             device = device or buffer.device_out  # what is routed anew stays on its link
         asked = replace(asked, device_out=device or None)
@@ -124,7 +127,7 @@ class Outgoing:
 
     def _strays(self, ip: Ip, route: Outcome) -> bool:
         """A loopback address does not leave by a device without ``route_localnet`` (``__mkroute_output``)."""
-        if ip.src.version != 4 or not ip.src.is_loopback or route.kind == "local":  # noqa: PLR2004 - IPv4
+        if ip.src.version != _IPV4 or not ip.src.is_loopback or route.kind == "local":
             return False
         allowed = self.layer.settings.of_device("route_localnet", route.device)
         return route.device != LOOPBACK and not (allowed is not None and allowed.value)
@@ -221,7 +224,7 @@ class Outgoing:
     def for_everybody(self, buffer: Buffer) -> bool:
         """True of an IPv4 broadcast, which nothing is answered to."""
         target = header_of(buffer).dst
-        return target.version == 4 and self.layer.routing.kind_of(target) == "broadcast"  # noqa: PLR2004 - IPv4
+        return target.version == _IPV4 and self.layer.routing.kind_of(target) == "broadcast"
 
     def complain(
         self,
@@ -248,21 +251,39 @@ class Outgoing:
         kind = KINDS[version_of(buffer)][trouble] if isinstance(trouble, Trouble) else trouble
         source, sender = error_source(self.layer, buffer, header_of(buffer))
         answer = None
-        if source is not None and not self.for_everybody(buffer):
-            answer = answers.icmp_error(buffer.packet, kind, source, mtu=mtu)
+        if source is not None and buffer.single and not self.for_everybody(buffer):
+            about = buffer.packet.with_macs(Mac(""), Mac(""))
+            answer = answers.icmp_error(about, kind, source, mtu=mtu)
         if answer is None:
             self.drop(buffer, function, why, evidence, cell)
             return
         reason = f"{why}: answered with ICMP type {kind[0]} code {kind[1]}"
         related = None if forgotten else attached(buffer.tracking)
+        buffer = replace(buffer, tracking=None) if forgotten else buffer
         self.answer(buffer, function, answer, reason, related, evidence, cell, sender=sender)
 
     def refuse(self, buffer: Buffer, route: Outcome) -> None:
-        """End a packet whose route says that it goes nowhere (``ip_error``, ``ip6_pkt_drop``)."""
-        if route.kind in KINDS[version_of(buffer)]:
-            self.complain(buffer, "ip_error", Trouble(route.kind), route.reason, route.evidence)
-        else:
+        """
+        End a packet whose route says that it goes nowhere (``ip_error``, ``ip6_pkt_drop``).
+
+        Of IPv4 the kernel tells one sender only so many.
+        """
+        if route.kind not in KINDS[version_of(buffer)]:
             self.drop(buffer, "ip_error", route.reason, evidence=route.evidence)
+        elif version_of(buffer) != _IPV4:
+            self.complain(buffer, "ip_error", Trouble(route.kind), route.reason, route.evidence)
+        elif self._kept_back(header_of(buffer).src):
+            why = f"{route.reason}, of which {LIMIT_TOLD}: it was told too often, and is not told now"
+            self.drop(buffer, "ip_error", why, evidence=route.evidence)
+        else:
+            why = f"{route.reason}, of which {LIMIT_TOLD}"
+            self.complain(buffer, "ip_error", Trouble(route.kind), why, route.evidence)
+
+    def _kept_back(self, peer: IPAddress) -> bool:
+        """True if an error is one too many for a sender; whoever saw what the kernel did knows better."""
+        spent = not self.layer.learned.peers.of(peer).spend(self.now_ns)
+        oracle = self.layer.oracle
+        return oracle.kept_back(peer, spent=spent) if isinstance(oracle, Witness) else spent
 
     def aside(self, buffer: Buffer, function: str, packet: Packet, answer: Packet, why: str) -> None:
         """Send a packet of the stack's own while the one that made it do so goes on."""
@@ -321,8 +342,11 @@ class Outgoing:
         self, buffer: Buffer, answer: Packet, tracking: Tracking | None, sender: Sender = Sender.OWN
     ) -> Buffer:
         mark = reply_mark(self.layer, buffer)
-        bound = _bound(buffer, answer)
-        return Buffer(answer, mark=mark, tracking=tracking, bound=bound, sender=sender)
+        # The RST of a rule is bound to no device (``nf_send_reset6``).
+        bound = "" if sender is Sender.ANY else _bound(buffer, answer)
+        held = buffer.tracking is not None and buffer.tracking.state is CtState.UNTRACKED
+        hollow = held and (sender is Sender.ANY or is_icmp_error(answer))
+        return Buffer(answer, mark=mark, tracking=tracking, bound=bound, sender=sender, hollow=hollow)
 
     # -- words ----------------------------------------------------------------------------------
 
@@ -351,7 +375,7 @@ class Outgoing:
 def _bound(buffer: Buffer, answer: Packet) -> str:
     """An answer to a link-local address leaves by the device where the packet came in (``icmp6_send``)."""
     ip = answer.ip
-    if ip is None or ip.dst.version == 4:  # noqa: PLR2004 - IPv4
+    if ip is None or ip.dst.version == _IPV4:
         return ""
     # The answer to a ping asks for that device too; routes of others do as well (``icmpv6_echo_reply``).
     echo = answer.icmp is not None and answer.icmp.inner is None

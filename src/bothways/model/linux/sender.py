@@ -9,7 +9,7 @@ none of this but loopback and multicast senders.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from bothways.facts.address import IPAddress
@@ -132,6 +132,8 @@ def _way_back(layer: Layer, buffer: Buffer, ip: Ip, onward: str) -> Outcome:
     sport, dport = (None, None) if transport is None else (transport.dport, transport.sport)
     mark = buffer.mark if marked else 0
     asked = Wanted(ip.src, ip.dst, onward or LOOPBACK, None, mark, ip.tos, ip.protocol, sport, dport)
+    if not layer.routing.dissects:
+        asked = replace(asked, protocol=None, sport=None, dport=None)
     return layer.routing.lookup(asked)
 
 

@@ -52,8 +52,8 @@ def error_source(layer: Layer, buffer: Buffer, ip: Ip) -> tuple[IPAddress | None
 
     :return: the address, None if there is none, and how it was chosen.
     """
-    delivered = buffer.route == "local" and ip.src.version == _IPV4  # whatever rules have written since
-    if delivered or layer.routing.kind_of(ip.dst) == "local":
+    # IPv4 goes by the route that the packet has, whatever rules have written since (``RTCF_LOCAL``).
+    if buffer.route == "local" if ip.src.version == _IPV4 else layer.routing.kind_of(ip.dst) == "local":
         return ip.dst, Sender.OWN
     back = way_back(layer, buffer, ip)
     if ip.src.version == _IPV4:

@@ -34,7 +34,7 @@ from bothways.model.linux.passage import Account, Passage, Transmission
 from bothways.model.linux.routing import Routing
 from bothways.model.linux.settings import Settings
 from bothways.model.linux.sockets import Sockets
-from bothways.model.linux.unfollowed import UNFOLLOWED
+from bothways.model.linux.unfollowed import lost_beyond
 
 __all__ = ["Passage", "Stack", "Transmission"]
 
@@ -351,9 +351,9 @@ class Stack:
                 continue
             transmission = seen
             device = self.netns.device(transmission.device)
-            if device is not None and device.kind in UNFOLLOWED:
-                name = f"{device.kind} device {device.name} of {self.netns.label}"
-                account.doubt(f"where a frame goes that {name} sends: {UNFOLLOWED[device.kind]}")
+            lost = lost_beyond(device, self.netns.label)
+            if lost:
+                account.doubt(lost)
             down = device is not None and device.kind in _STACKED and transmission.next_hop is None
             if device is None or not down or nested > _NESTING:
                 ready.append(transmission)

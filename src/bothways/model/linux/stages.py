@@ -52,6 +52,8 @@ _PRIORITIES: Final[Mapping[str, int]] = {
     "security": 50,
     CONFIRM: 0x7FFFFFFF,
 }
+#: Where ``iptables-nft`` hangs it (``xtables_ipv4`` of its ``nft.c``).
+_SECURITY_BY_NFT: Final = 150
 #: Families of nft tables that a packet of IPv4 or IPv6 meets.
 _FAMILIES: Final[Mapping[int, frozenset[str]]] = {
     4: frozenset({"ip", "inet"}),
@@ -79,7 +81,7 @@ Stage = str | Native
 def stages_of(netns: Netns, hook: Hook, version: int = 4) -> tuple[Stage, ...]:
     """Everything on a hook that packets of one IP version meet, in order."""
     placed: list[tuple[int, int, Stage]] = [
-        (_priority(name, hook), len(STAGES[hook]), name) for name in STAGES[hook]
+        (_priority_in(netns, name, hook, version), len(STAGES[hook]), name) for name in STAGES[hook]
     ]
     chains = list(_chains(netns, hook, version, nat=False))
     placed += [(native.priority, -number, native) for number, native in enumerate(chains, 1)]
@@ -111,6 +113,14 @@ def nat_priority(hook: Hook) -> int:
 
 def _priority(name: str, hook: Hook) -> int:
     return nat_priority(hook) if name == NAT else _PRIORITIES[name]
+
+
+def _priority_in(netns: Netns, name: str, hook: Hook, version: int) -> int:
+    """The priority of a stage; that of ``security`` depends on which iptables wrote it."""
+    given = netns.iptables if version == 4 else netns.ip6tables  # noqa: PLR2004 - IPv4
+    if name == "security" and any(table.name == name and table.by_nft for table in given or ()):
+        return _SECURITY_BY_NFT
+    return _priority(name, hook)
 
 
 def _chains(netns: Netns, hook: Hook, version: int, *, nat: bool) -> Iterator[Native]:

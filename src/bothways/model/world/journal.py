@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
+from bothways.facts.bypass import BypassKind
 from bothways.facts.packet import Flag, Packet
 from bothways.facts.prediction import Branch, Journey
 from bothways.facts.step import Did, Place, Step
 from bothways.facts.trajectory import Way
+from bothways.model.linux.bypass import CELL
 
 __all__ = ["Draft", "Frame", "passed_on"]
+
+_TAKEN: Final = f"{CELL}{BypassKind.SHARED}"
 
 
 @dataclass(slots=True)
@@ -37,7 +42,8 @@ class Draft:
         lasting: dict[int, int] = {}
         trails = {id(trail): trail for trail in self.trails}
         for trail in self.trails:
-            if not trail or trail[-1].did is Did.IGNORED:
+            # A frame that another device takes away looks as if nobody took it.
+            if not trail or (trail[-1].did is Did.IGNORED and all(s.cell != _TAKEN for s in trail)):
                 continue
             one, upto = trail, len(trail)
             while True:

@@ -8,20 +8,28 @@ Sources: ``net/netfilter/xt_mark.c``, ``xt_connmark.c``, ``xt_conntrack.c``, ``x
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from ipaddress import ip_network
 from typing import Final
 
 from bothways.facts.address import BROADCAST, IPAddress, IPNetwork, is_group
 from bothways.facts.iptables import Match, Rule
+from bothways.facts.packet import Ip
 from bothways.facts.trajectory import Way
 from bothways.model.linux.conntrack.entry import CtState, TrackedConnection
 from bothways.model.linux.iptables.condition import Fulfils, maybe, within
 from bothways.model.linux.iptables.probe import Probe
+from bothways.model.linux.routing import Outcome, Wanted
 
 __all__ = ["METADATA"]
 
 
 _IPV4: Final = 4
 _LOOPBACK: Final = "lo"
+_EVERYBODY: Final = 0xFFFFFFFF
+#: Kinds of routes of IPv6 that give a packet an error.
+_REFUSING: Final = frozenset({"none", "blackhole", "unreachable", "prohibit"})
+#: Groups that no router passes on (``ipv4_is_local_multicast``).
+_LOCAL_GROUPS: Final = ip_network("224.0.0.0/24")
 
 
 def _masked(number: int, match: Match) -> bool | None:
@@ -189,10 +197,19 @@ def _of_kinds(
         device = probe.device_in
     elif "addrtype.limit-iface-out" in limits:
         device = probe.device_out
-    local = probe.kind_of(address) == "local" and (not device or probe.holder_of(address) == device)
-    if "LOCAL" in routed and local:
-        return True
-    return False if routed == {"LOCAL"} else None
+    found = probe.route(Wanted(address, device_out=device or None))
+    if found.kind == "unknown":
+        return None
+    return bool(routed & _routed6(probe, address, device, found))
+
+
+def _routed6(probe: Probe, address: IPAddress, device: str, found: Outcome) -> set[str]:
+    """What a route says of an address of IPv6 (``match_lookup_rt6``)."""
+    if found.kind in _REFUSING:
+        return {"UNREACHABLE"}
+    held = probe.holder_of(address) if found.kind == "local" else ""
+    kinds = {"LOCAL"} if (held == device if device else found.kind == "local") else set()
+    return kinds | ({"ANYCAST"} if probe.is_anycast(address) else set())
 
 
 def _always(_: Probe, __: Match, ___: Rule) -> bool | None:
@@ -232,16 +249,57 @@ def _owner(probe: Probe, match: Match, _: Rule) -> bool | None:
 
 
 def _reverse_path(probe: Probe, match: Match, _: Rule) -> bool | None:
+    """
+    Whether the sender is reached by the device that the packet came in at (``rpfilter_mt``).
+
+    The question has the packet's type of service, in IPv6 its protocol and the device too, and the mark only
+    with ``--validmark``.
+    """
     flags = match.value if isinstance(match.value, frozenset) else frozenset()
-    if probe.device_in == _LOOPBACK:
-        return "invert" not in flags  # what comes by loopback always passes
-    if probe.mine or flags & {"validmark"}:
+    ip, device = probe.packet.ip, probe.device_in
+    if probe.mine or ip is None:
         return None
-    devices = probe.way_back(probe.packet)
-    if devices is None:
+    passes: bool | None
+    if device == _LOOPBACK:
+        passes = True
+    elif ip.src.version == _IPV4:
+        passes = _reverse4(probe, ip, flags)
+    else:
+        passes = _reverse6(probe, ip, flags)
+    return None if passes is None else passes is not ("invert" in flags)
+
+
+def _reverse4(probe: Probe, ip: Ip, flags: frozenset[str]) -> bool | None:
+    if ip.dst.is_multicast and not int(ip.src):
+        return ip.dst in _LOCAL_GROUPS
+    asker = None if ip.dst.is_multicast or int(ip.dst) in (0, _EVERYBODY) else ip.dst
+    mark = probe.mark if "validmark" in flags else 0
+    found = probe.route(Wanted(ip.src, asker, _LOOPBACK, mark=mark, tos=ip.tos))
+    if found.kind == "unknown":
         return None
-    passes = bool(devices) if "loose" in flags else probe.device_in in devices
-    return passes is not ("invert" in flags)
+    if found.kind == "local" and "accept-local" in flags:
+        return "loose" in flags or probe.holder_of(ip.src) == probe.device_in
+    return found.kind == "unicast" and ("loose" in flags or probe.device_in in found.devices)
+
+
+def _reverse6(probe: Probe, ip: Ip, flags: frozenset[str]) -> bool | None:
+    if not int(ip.src):
+        return True
+    asked = Wanted(
+        ip.src,
+        None if ip.dst.is_multicast or not int(ip.dst) else ip.dst,
+        _LOOPBACK,
+        None if "loose" in flags and not ip.src.is_link_local else probe.device_in,
+        probe.mark if "validmark" in flags else 0,
+        ip.tos,
+        ip.protocol,
+    )
+    found = probe.route(asked)
+    if found.kind == "unknown":
+        return None
+    if found.kind == "local":
+        return "accept-local" in flags and not probe.is_anycast(ip.src)
+    return found.kind == "unicast" and ("loose" in flags or found.device == probe.device_in)
 
 
 def _policy(_: Probe, match: Match, __: Rule) -> bool | None:

@@ -12,6 +12,7 @@ from bothways.facts.packet import Packet
 from bothways.facts.snapshot import Netns
 from bothways.model.linux.conntrack.entry import Tracking
 from bothways.model.linux.hook import Hook
+from bothways.model.linux.routing import Outcome, Wanted
 
 __all__ = ["Probe"]
 
@@ -26,7 +27,8 @@ class Probe:
     :param mine: True if this namespace made the packet.
     :param kind_of: what an address is by the local routing table (``local``, ``broadcast``, …).
     :param holder_of: the device of an address in the local routing table, "" if it stands in none.
-    :param way_back: the devices by which the sender of the packet is reached; None if that is not known.
+    :param route: asks the routing tables.
+    :param is_anycast: whether an address is one that several hosts share.
     :param port_in: ports of a bridge that handed the packet to the IP hooks, as ``physdev`` sees them.
     :param netns: where all of this is.
     :param mtu: says what fits on the way of the packet and back.
@@ -42,7 +44,8 @@ class Probe:
     mine: bool
     kind_of: Callable[[IPAddress], str]
     holder_of: Callable[[IPAddress], str]
-    way_back: Callable[[Packet], frozenset[str] | None]
+    route: Callable[[Wanted], Outcome]
+    is_anycast: Callable[[IPAddress], bool]
     ipsets: Dump[IpSet] | None = None
     written_sets: frozenset[str] = frozenset()
     port_in: str = ""

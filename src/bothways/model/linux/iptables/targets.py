@@ -8,6 +8,7 @@ iptables-extensions(8), ``net/netfilter/xt_*.c``, ``net/ipv4/netfilter/ipt_*.c``
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,6 +17,7 @@ from typing import Final, Protocol
 from bothways.facts.address import IPAddress, IPNetwork, address
 from bothways.facts.iptables import AddressRange, Rule, Target
 from bothways.facts.step import Did
+from bothways.facts.trajectory import Way
 from bothways.model.linux.buffer import Buffer
 from bothways.model.linux.hook import Hook
 from bothways.model.linux.iptables.rewrites import REWRITES, with_mss
@@ -189,7 +191,7 @@ def _connmark(_: Rule, target: Target, buffer: Buffer, *__: object) -> Effect:
 
 def _settled(buffer: Buffer) -> bool:
     """Whether the tracker has the packet, or a rule said already what it is to do (``xt_ct_target``)."""
-    return buffer.tracking is not None or buffer.untracked or buffer.zone != 0
+    return buffer.tracking is not None or buffer.untracked or buffer.zone != 0 or buffer.hollow
 
 
 def _untrack(_: Rule, __: Target, buffer: Buffer, *___: object) -> Effect:
@@ -207,16 +209,24 @@ def _ct(rule: Rule, target: Target, buffer: Buffer, hook: Hook, resolver: Resolv
     if "helper" in target.options:
         helper = target.options["helper"]
         return Effect(doubt=f"the connections that the helper {helper} expects are not modelled")
-    odd = [name for name in ("zone-orig", "zone-reply") if name in target.options]
-    if odd:
-        return Effect(doubt=f"a conntrack zone of one direction only ({', '.join(odd)}) is not modelled")
-    zone = target.options.get("zone")
+    named = next((name for name in _ZONES if name in target.options), "")
+    zone, half = target.options.get(named), _ZONES.get(named)
     if zone == "mark":
         zone = buffer.mark & 0xFFFF
+    if isinstance(zone, str):  # of one direction, as its option was written
+        zone = int(zone, 0) if _NUMBER.fullmatch(zone) else None
     if not isinstance(zone, int) or zone == buffer.zone:
         return Effect()
-    buffer.zone = zone
-    return Effect(did=Did.CHANGED, reason=f"the packet is tracked in zone {zone}")
+    buffer.zone, buffer.half = zone, half
+    of = "" if half is None else f", of which the {half} direction alone stands there"
+    return Effect(did=Did.CHANGED, reason=f"the packet is tracked in zone {zone}{of}")
+
+
+_NUMBER: Final = re.compile(r"0[xX][0-9a-fA-F]{1,4}|[0-9]{1,5}")
+#: Option of CT -> the only direction for which the zone holds.
+_ZONES: Final[Mapping[str, Way | None]] = {
+    "zone": None, "zone-orig": Way.ORIGINAL, "zone-reply": Way.REPLY,
+}  # fmt: skip
 
 
 # -- translation -------------------------------------------------------------------------------------

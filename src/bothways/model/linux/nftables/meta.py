@@ -1,32 +1,29 @@
 """
-What goes with a packet, as nft reads it: ``meta``, ``ct``, ``fib``, ``rt``, options of TCP.
+What goes with a packet, as nft reads it: ``meta``, ``ct``, ``rt``, options of TCP.
 
-Sources: ``net/netfilter/nft_meta.c``, ``nft_ct.c``, ``net/ipv4/netfilter/nft_fib_ipv4.c``, ``nft_rt.c``,
-``nft_exthdr.c``, ``nft_meta_bridge.c``.
+Sources: ``net/netfilter/nft_meta.c``, ``nft_ct.c``, ``nft_rt.c``, ``nft_exthdr.c``, ``nft_meta_bridge.c``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Final
 
 from bothways.facts.address import BROADCAST, is_group
 from bothways.facts.conntrack import Tuple
-from bothways.facts.nft_expression import Fib
 from bothways.facts.packet import TCP, Flag, TcpOptions
 from bothways.facts.trajectory import Way
 from bothways.model.linux.conntrack.entry import CtState, TrackedConnection
+from bothways.model.linux.conntrack.zone import zone_in
 from bothways.model.linux.hook import Hook
 from bothways.model.linux.nftables.payload import ether_type
 from bothways.model.linux.nftables.view import BREAK, Value, View
 
-__all__ = ["META", "fib"]
+__all__ = ["META"]
 
 Read = Callable[[View], Value]
 
 _ETHERNET: Final = 14
-_LOOPBACK: Final = "lo"
 #: Octets of IP and TCP header without options.
 _HEADERS: Final = {4: 40, 6: 60}
 _NFPROTO: Final = {"bridge": 7, "arp": 3, "netdev": 5}
@@ -37,11 +34,6 @@ _STATES: Final = {
 }  # fmt: skip
 _STATUS: Final = {
     "EXPECTED": 1, "SEEN_REPLY": 2, "ASSURED": 4, "CONFIRMED": 8, "SRC_NAT": 16, "DST_NAT": 32, "DYING": 512,
-}  # fmt: skip
-#: ``RTN_*`` of ``include/uapi/linux/rtnetlink.h``.
-_KINDS: Final = {
-    "unspec": 0, "unicast": 1, "local": 2, "broadcast": 3, "anycast": 4, "multicast": 5, "blackhole": 6,
-    "unreachable": 7, "prohibit": 8,
 }  # fmt: skip
 
 
@@ -163,7 +155,9 @@ def _sided(side: str) -> dict[str, Read]:
         f"ct {side} proto-dst": _end(side, lambda ends: ends.dport),
         f"ct {side} protocol": _end(side, lambda ends: ends.protocol),
         f"ct {side} l3proto": _of_connection(lambda _, connection: _version(connection)),
-        f"ct {side} zone": _of_connection(lambda _, connection: connection.zone),
+        f"ct {side} zone": _of_connection(
+            lambda _, connection: zone_in(connection.zone, connection.half, Way(side))
+        ),
         **{
             f"ct {side} {name}": _of_connection(lambda _, __: None) for name in ("bytes", "packets", "avgpkt")
         },
@@ -171,38 +165,6 @@ def _sided(side: str) -> dict[str, Read]:
 
 
 # -- routes ------------------------------------------------------------------------------------------------
-
-
-def fib(question: Fib, view: View) -> Value:
-    """
-    A lookup of the routing tables.
-
-    *oif* and *oifname* give the device, "" if none leads there, or if another does than the flag asks for.
-    """
-    ip = view.packet.ip
-    if ip is None:
-        return BREAK
-    address = ip.src if "saddr" in question.flags else ip.dst
-    if question.result == "type":
-        kind = view.probe.kind_of(address)
-        number = _KINDS.get(kind)
-        limit = view.probe.device_in if "iif" in question.flags else ""
-        limit = view.probe.device_out if "oif" in question.flags else limit
-        held = view.probe.holder_of(address)
-        return 1 if limit and kind in ("local", "broadcast") and held not in ("", limit) else number
-    if view.hook is Hook.PREROUTING and view.probe.device_in == _LOOPBACK:
-        return _LOOPBACK  # what comes back through it is not looked up (``nft_fib_is_loopback``)
-    if "mark" in question.flags and view.buffer.mark:
-        return None
-    there = replace(view.packet, ip=replace(ip, src=address, dst=ip.dst if address == ip.src else ip.src))
-    devices = view.probe.way_back(there)
-    if devices is None:
-        return None
-    wanted = view.probe.device_in if "iif" in question.flags else ""
-    wanted = view.probe.device_out if "oif" in question.flags else wanted
-    if wanted:
-        return wanted if wanted in devices else ""
-    return next(iter(devices), "") if len(devices) < 2 else None  # noqa: PLR2004 (one way or several)
 
 
 def _next_hop(version: int) -> Read:

@@ -136,8 +136,13 @@ def ether_type(view: View) -> Value:
     return packet.ethernet.type
 
 
+def _is_no_frame(view: View) -> bool:
+    """True where nft finds no Ethernet: it asks for the kind of the device, which is another for ``lo``."""
+    return not view.linked and (view.hook in _LATE or view.probe.device_in == "lo")
+
+
 def _frame_type(view: View) -> Value:
-    if not view.linked and view.hook in _LATE:
+    if _is_no_frame(view):
         return BREAK
     return ether_type(view) if view.packet.ethernet.vlan is None else _VLAN
 
@@ -146,7 +151,7 @@ def _mac(*, source: bool) -> Read:
     """A MAC: above the link layer there is a frame only on the way in (``skb_mac_header_was_set``)."""
 
     def row(view: View) -> Value:
-        if not view.linked and (view.hook in _LATE or view.probe.device_in == "lo"):
+        if _is_no_frame(view):
             return BREAK
         link = view.packet.ethernet
         mac = link.src if source else link.dst
@@ -214,9 +219,8 @@ PAYLOAD: Final[Mapping[str, Read]] = {
     "tcp sequence": _tcp(lambda tcp: _absolute(tcp, tcp.seq)),
     "tcp ackseq": _tcp(lambda tcp: _absolute(tcp, tcp.ack)),
     "tcp window": _tcp(lambda tcp: tcp.window),
-    **dict.fromkeys(
-        ("tcp doff", "tcp reserved", "tcp checksum", "tcp urgptr"), _tcp(lambda _: None)
-    ),
+    "tcp doff": _tcp(lambda tcp: None if tcp.options.size is None else 5 + tcp.options.size // 4),
+    **dict.fromkeys(("tcp reserved", "tcp checksum", "tcp urgptr"), _tcp(lambda _: None)),
     "udp sport": _udp(lambda udp: udp.sport),
     "udp dport": _udp(lambda udp: udp.dport),
     "udp length": _udp(lambda udp: None if udp.length is None else udp.length + 8),

@@ -25,8 +25,9 @@ from bothways.facts.nft_expression import (
     Word,
 )
 from bothways.model.linux.nftables.element import elements_of, lookup
+from bothways.model.linux.nftables.fib import fib
 from bothways.model.linux.nftables.image import raw
-from bothways.model.linux.nftables.meta import META, fib
+from bothways.model.linux.nftables.meta import META
 from bothways.model.linux.nftables.payload import PAYLOAD
 from bothways.model.linux.nftables.view import BREAK, Value, View
 

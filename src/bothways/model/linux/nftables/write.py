@@ -15,6 +15,7 @@ from typing import Final
 from bothways.facts.address import Endpoint, IPAddress, Mac
 from bothways.facts.packet import Arp, Flag, Packet
 from bothways.facts.step import Did
+from bothways.facts.trajectory import Way
 from bothways.model.linux.hook import Hook
 from bothways.model.linux.iptables.targets import Effect
 from bothways.model.linux.nftables.payload import PAYLOAD
@@ -31,7 +32,7 @@ _IDLE: Final = frozenset(
     {
         "meta nftrace", "meta priority", "meta secmark", "meta rtclassid", "ct label", "ct event",
         "ct secmark", "ip checksum", "tcp checksum", "udp checksum", "icmp checksum", "tcp window",
-        "ip ecn", "ip6 ecn", "ip6 flowlabel", "vlan pcp", "meta cgroup", "meta broute",
+        "ip6 flowlabel", "vlan pcp", "meta cgroup", "meta broute",
     }
 )  # fmt: skip
 
@@ -143,6 +144,11 @@ def _service(packet: Packet, value: int) -> Packet:
     )
 
 
+def _congestion(packet: Packet, value: int) -> Packet:
+    ip = packet.ip
+    return packet if ip is None else replace(packet, ip=replace(ip, tos=(ip.tos or 0) & 0xFC | value & 3))
+
+
 def _identifier(packet: Packet, value: int) -> Packet:
     return packet if packet.ip is None else replace(packet, ip=replace(packet.ip, id=value & 0xFFFF))
 
@@ -181,6 +187,8 @@ _HEADERS: Final[Mapping[str, Row]] = {
     "ip6 hoplimit": _time_to_live,
     "ip dscp": _service,
     "ip6 dscp": _service,
+    "ip ecn": _congestion,
+    "ip6 ecn": _congestion,
     "ip id": _identifier,
     "tcp flags": _flags,
     "vlan id": _tag,
@@ -220,25 +228,25 @@ def _connection_mark(value: int, view: View) -> Effect:
     return Effect(did=Did.CHANGED, reason=f"the connection's mark {old:#x} becomes {value:#x}")
 
 
-def _zone(value: int, view: View) -> Effect:
-    buffer = view.buffer
-    if view.tracking is not None or buffer.untracked or buffer.zone == value:
-        return Effect()
-    if view.hook not in (Hook.PREROUTING, Hook.OUTPUT):
-        return Effect()
-    buffer.zone = value
-    return Effect(did=Did.CHANGED, reason=f"the packet is tracked in zone {value}")
+def _zone(half: Way | None) -> Callable[[int, View], Effect]:
+    def row(value: int, view: View) -> Effect:
+        buffer = view.buffer
+        if view.tracking is not None or buffer.untracked or buffer.zone or not value:
+            return Effect()  # the first one holds (``nft_ct_set_zone_eval``)
+        if view.hook not in (Hook.PREROUTING, Hook.OUTPUT):
+            return Effect()
+        buffer.zone, buffer.half = value, half
+        of = "" if half is None else f", of which the {half} direction alone stands there"
+        return Effect(did=Did.CHANGED, reason=f"the packet is tracked in zone {value}{of}")
 
-
-def _half_zone(_: int, __: View) -> Effect:
-    return Effect(doubt="a conntrack zone of one direction only is not modelled")
+    return row
 
 
 _META: Final[Mapping[str, Callable[[int, View], Effect]]] = {
     "meta mark": _mark,
     "meta pkttype": _packet_type,
     "ct mark": _connection_mark,
-    "ct zone": _zone,
-    "ct original zone": _half_zone,
-    "ct reply zone": _half_zone,
+    "ct zone": _zone(None),
+    "ct original zone": _zone(Way.ORIGINAL),
+    "ct reply zone": _zone(Way.REPLY),
 }

@@ -124,6 +124,19 @@ class Routing:
         found = [(r.priority, r.table) for r in self._sorted[4]]
         return [(p, None if t is None else named(t)) for p, t in found] != [*_DEFAULTS[4]]
 
+    @property
+    def dissects(self) -> bool:
+        """
+        True if IPv4 reads protocol and ports of a packet that comes in, for its policy rules.
+
+        A rule that asks for them among packets of the namespace itself alone (``iif lo``) is no reason
+        (``fib_rule_requires_fldissect``).
+        """
+        return any(
+            row.iif != "lo" and (row.protocol, row.source_ports, row.destination_ports) != (None, None, None)
+            for row in self._sorted[4]
+        )
+
     # -- rules ------------------------------------------------------------------------------------
 
     def _given(self, version: int) -> bool:
