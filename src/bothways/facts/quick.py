@@ -39,6 +39,8 @@ def quick(cls: type[_T]) -> type[_T]:
     plain = all(each.compare for each in own)
     left_out = _WRITTEN | _OF_CLASSES | {each.name for each in own} | (_COMPARED if plain else frozenset())
     namespace = {name: value for name, value in vars(cls).items() if name not in left_out}
+    if not plain:
+        namespace["__ne__"] = object.__ne__  # the opposite of __eq__; that of a struct counts every field
     parameters = cast("Any", cls).__dataclass_params__
     made = defstruct(
         cls.__name__,

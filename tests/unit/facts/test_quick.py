@@ -67,6 +67,7 @@ def test_a_field_that_does_not_count_does_not_count() -> None:
         place: str = field(default="", compare=False)
 
     assert Noun(1, "here") == Noun(1, "there")
+    assert not Noun(1, "here") != Noun(1, "there")  # noqa: SIM202 (that is what is tried)
     assert hash(Noun(1, "here")) == hash(Noun(1, "there"))
     assert not Noun(1, "here") < Noun(1, "there")
     assert Noun(1, "there") < Noun(2, "here")
