@@ -83,26 +83,40 @@ def _ordered(run: Run, wanted: list[Mirror]) -> list[Mirror]:
 
 def flood_order(run: Run, ports: list[Port]) -> list[Port]:
     """
-    Put the port first of which a mirror gets its copy, where copies of several ports would have other tags.
+    Put those ports first of which mirrors get their copies, where copies of others would have other tags.
 
-    The switch goes by a hash of its ports: a choice, where a trace is followed.
+    The switch goes by a hash of its ports: a choice for each mirror, where a trace is followed.
     """
     vlans = tags_of(run)
     left = [mirror for mirror in run.bridge.mirrors or () if _where(mirror) not in run.mirrored]
-    if vlans is None or not left:
-        return ports
-    found: dict[Vlans, Port] = {}
-    for port in ports:
-        mode = mode_of(port)
-        chosen = any(mirror.select_all or bundle_of(port) in mirror.select_dst for mirror in left)
-        if chosen and mode is not None and port.kind != "patch" and mode.admits(port, vid_of(vlans[0])):
-            found.setdefault(mode.inward(port, vlans), port)
-    if len(found) <= 1:
-        return ports
-    texts = {f"{port.name} is flooded first": port for port in found.values()}
-    where = f"flood of {run.bridge.host} {run.bridge.name}"
-    first = texts[run.oracle.choose(where, list(texts), freedom=Freedom.FREE)]
-    return [first, *(port for port in ports if port is not first)]
+    firsts: list[Port] = []
+    while vlans is not None and left:
+        found: dict[tuple[Vlans, frozenset[tuple[str, str, int] | None]], Port] = {}
+        for port in ports:
+            mode = mode_of(port)
+            if mode is None or port.kind == "patch" or not mode.admits(port, vid_of(vlans[0])):
+                continue
+            inside = mode.inward(port, vlans)
+            served = frozenset(_where(mirror) for mirror in left if _takes(mirror, port, inside))
+            if served:
+                found.setdefault((inside, served), port)
+        if len({inside for inside, _ in found}) <= 1:
+            break
+        texts = {
+            f"{port.name} is flooded before others": (port, served) for (_, served), port in found.items()
+        }
+        where = f"flood of {run.bridge.host} {run.bridge.name}"
+        first, served = texts[run.oracle.choose(where, list(texts), freedom=Freedom.FREE)]
+        firsts.append(first)
+        left = [mirror for mirror in left if _where(mirror) not in served]
+    return [*firsts, *(port for port in ports if port not in firsts)]
+
+
+def _takes(mirror: Mirror, port: Port, inside: Vlans) -> bool:
+    """Whether a mirror copies what goes out of a port."""
+    if not (mirror.select_all or bundle_of(port) in mirror.select_dst):
+        return False
+    return not mirror.select_vlans or vid_of(inside[0]) in mirror.select_vlans
 
 
 def _where(mirror: Mirror) -> tuple[str, str, int] | None:
