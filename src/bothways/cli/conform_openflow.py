@@ -20,12 +20,13 @@ from bothways.conform.openflow_bridges import built
 from bothways.conform.openflow_case import TraceCase
 from bothways.conform.openflow_conformance import TraceConformance, TraceDisagreement
 from bothways.conform.openflow_generation import fresh_pipelines
-from bothways.conform.openflow_live import Asking, line_of_case
+from bothways.conform.openflow_live import DIED, SLOW, Asking, line_of_case
 from bothways.conform.openflow_pipeline import DrawnPacket, Pipeline
 from bothways.conform.openflow_recording import TraceFileError, read_traces
 from bothways.conform.openflow_replay import Replay, hold_trace, replay_traces
 from bothways.conform.openflow_shrink import shrunk
 from bothways.conform.openflow_switch import PrivateSwitch
+from bothways.conform.openflow_unixctl import PATIENCE
 from bothways.conform.openflow_words import trace_json, trace_text
 
 __all__ = ["DISAGREEMENTS", "OpenflowWishes", "conform_openflow"]
@@ -33,6 +34,7 @@ __all__ = ["DISAGREEMENTS", "OpenflowWishes", "conform_openflow"]
 #: where shrunk disagreements are kept, if no other file is named
 DISAGREEMENTS: Final = Path("openflow-disagreements.jsonl")
 _TELL_EVERY: Final = 2.0
+_KINDS: Final = {DIED: "packets it died of", SLOW: f"packets it did not answer in {PATIENCE:.0f} s"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +162,8 @@ def _disagrees(asking: Asking, pipeline: Pipeline, packet: DrawnPacket, field: s
 
 
 def _kind(text: str) -> str:
-    if text == "the switch died":
-        return "packets it died of"
+    if text in _KINDS:
+        return _KINDS[text]
     return "packets it cannot read" if "syntax" in text or "Syntax" in text else "pipelines"
 
 

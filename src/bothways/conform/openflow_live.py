@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from bothways.conform.openflow_case import Setting, TraceCase
 from bothways.conform.openflow_pipeline import DrawnPacket, Pipeline
@@ -14,15 +14,22 @@ from bothways.conform.openflow_said import printed, said_of
 from bothways.conform.openflow_switch import LoadError, PrivateSwitch
 from bothways.conform.openflow_unixctl import RefusedError
 
-__all__ = ["Asking", "line_of_case"]
+__all__ = ["DIED", "SLOW", "Asking", "line_of_case"]
+
+#: what is told of a packet that ended the switch
+DIED: Final = "the switch died"
+#: what is told of a packet that it did not answer in time
+SLOW: Final = "the switch did not answer in time"
 
 
 class Asking:
     """
     Asks a private switch about packets in pipelines.
 
-    :param refused: told what the switch does not take: a pipeline, a packet, or one that it dies of. (An
-        assertion of 3.1.0 fails on some recirculations with an action set.)
+    :param refused: told what the switch does not take: a pipeline, a packet, one that it dies of (an
+        assertion of 3.1.0 fails on some recirculations with an action set), or one that it follows for longer
+        than `openflow_unixctl.PATIENCE`: near the limits of a translation 3.1.0 takes up to a minute and a
+        gigabyte for its own text. The other packets of such a pipeline are not asked about.
     """
 
     def __init__(self, switch: PrivateSwitch, refused: Callable[[str], None] | None = None) -> None:
@@ -31,6 +38,7 @@ class Asking:
         self._bridges: tuple[Any, ...] = ()
         self._dpif = ""
         self._loaded: Pipeline | None = None
+        self._slow = False
 
     @property
     def dpif(self) -> str:
@@ -68,8 +76,13 @@ class Asking:
         except RefusedError as error:
             self._refused(str(error))
             return None
+        except TimeoutError:
+            self._refused(SLOW)
+            self._slow = True
+            self._revive()
+            return None
         except OSError:
-            self._refused("the switch died")
+            self._refused(DIED)
             self._revive()
             return None
         said = said_of(printed(stdout))
@@ -93,9 +106,12 @@ class Asking:
             setting = self.load(pipeline)
             if setting is None:
                 continue
+            self._slow = False
             for number, packet in enumerate(packets):
                 if done == count:
                     return
+                if self._slow:
+                    break
                 case = self.ask(setting, packet, f"{pipeline.name}/{number}")
                 if case is not None:
                     done += 1

@@ -61,8 +61,8 @@ class PrivateSwitch:
     ) -> None:
         self.close()
 
-    def close(self) -> None:
-        """End the daemons and remove their folder."""
+    def close(self, *, patience: float = 5.0) -> None:
+        """End the daemons and remove their folder; a daemon that is busy for longer than this is killed."""
         if self._control is not None:
             self._control.close()
             self._control = None
@@ -70,15 +70,15 @@ class PrivateSwitch:
             daemon = self._daemons.pop()
             daemon.terminate()
             try:
-                daemon.wait(timeout=5)
+                daemon.wait(timeout=patience)
             except subprocess.TimeoutExpired:
                 daemon.kill()
                 daemon.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def restart(self) -> None:
-        """Begin anew with an empty switch, after the daemon died."""
-        self.close()
+        """Begin anew with an empty switch, after the daemon died or hangs."""
+        self.close(patience=0.5)
         self._folder = Path(tempfile.mkdtemp(prefix="bw-ovs-"))
         self._start()
 

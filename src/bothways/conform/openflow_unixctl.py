@@ -12,11 +12,14 @@ import socket
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
-__all__ = ["ControlSocket", "RefusedError"]
+__all__ = ["PATIENCE", "ControlSocket", "RefusedError"]
 
-_PIECE = 1 << 18
+#: how long an answer is waited for, in seconds
+PATIENCE: Final = 5.0
+_STARTING: Final = 20.0
+_PIECE: Final = 1 << 18
 
 
 class RefusedError(Exception):
@@ -26,8 +29,8 @@ class RefusedError(Exception):
 class ControlSocket:
     """A connection to a daemon."""
 
-    def __init__(self, path: Path, *, timeout: float = 20.0) -> None:
-        deadline = time.monotonic() + timeout
+    def __init__(self, path: Path, *, timeout: float = PATIENCE) -> None:
+        deadline = time.monotonic() + _STARTING
         while True:
             self._socket = socket.socket(socket.AF_UNIX)
             try:
@@ -61,7 +64,8 @@ class ControlSocket:
         Ask one question.
 
         :raises RefusedError: with the daemon's words.
-        :raises OSError: if it does not answer.
+        :raises TimeoutError: if it does not answer in time; the socket is of no use then.
+        :raises OSError: if it hangs up.
         """
         self._next += 1
         request = {"id": self._next, "method": method, "params": list(words)}
