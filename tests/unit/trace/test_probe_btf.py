@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import sys
+import threading
 
 import pytest
 from hypothesis import given
@@ -167,3 +169,39 @@ def test_sections_and_variables_get_their_places() -> None:
     read = Btf(Btf(types.image()).placed({".data": 8}, {"first": 4, "second": 0}))
     assert read.type(section).refers == 8
     assert [(each.type, each.offset) for each in read.placements(section)] == [(second, 0), (first, 4)]
+
+
+def test_several_threads_may_ask_an_image_that_is_walked_as_it_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Programs are loaded by several threads; once each walked the types, and all counted."""
+    monkeypatch.setattr("bothways.trace.probe.btf._PIECE", 999)
+    types = Types()
+    for number in range(4000):
+        types.struct(f"s{number}", 4, [])
+    module = Types(types)
+    function = module.function("nf_conntrack_in", [])
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(5):
+            kernel = Btf(types.image(), at_once=False)
+            told: list[list[int]] = []
+            together = threading.Barrier(4)
+
+            def ask(
+                kernel: Btf = kernel, told: list[list[int]] = told, all_: threading.Barrier = together
+            ) -> None:
+                all_.wait()
+                told.append(
+                    kernel.find("s3999", ANY) + Btf(module.image(), kernel, "m").find("nf_conntrack_in", ANY)
+                )
+
+            threads = [threading.Thread(target=ask) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert told == [[4000, function]] * 4
+    finally:
+        sys.setswitchinterval(before)

@@ -8,6 +8,7 @@ all names.
 """
 
 import struct
+import threading
 from array import array
 from typing import Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -96,7 +97,8 @@ class Btf:
 
     :param data: the bytes: ``/sys/kernel/btf/vmlinux``, or the section ``.BTF`` of an object.
     :param base: the image that this one continues, for a module: the kernel's.
-    :param at_once: walk it now; else what is wrong with it shows when it is asked.
+    :param at_once: walk it now; else what is wrong with it shows when it is asked. Several threads may ask:
+        one of them walks.
     :raises Unreadable: for bytes that are no BTF of this machine's order.
     """
 
@@ -126,6 +128,7 @@ class Btf:
         self._strings_from = base.strings_end if base else 0
         self._starts: List[int] = []
         self._walked = 0
+        self._walking = threading.RLock()
         self._names: List[Tuple[int, bytes]] = []
         self._found: Dict[Tuple[str, FrozenSet[int]], List[int]] = {}
         self._members: Dict[int, List[Member]] = {}
@@ -143,11 +146,19 @@ class Btf:
         """The first string offset that is not taken, by the image or by what it continues."""
         return self._strings_from + self._strings_length
 
-    def _walk(self, end: int) -> None:
-        """Find where types start, in words, up to a place or the end of the type that is there."""
+    def _walk(self, words: int) -> None:
+        """Find where the types start that begin in the next words; all, for as many words as there are."""
+        with self._walking:
+            first, end = len(self._starts), min(self._walked + words, len(self._words))
+            self._walked = self._walk_to(end)
+            if len(self._starts) > first:
+                starts = self._starts[first:]
+                self._names.append((first, array("I", map(self._words.__getitem__, starts)).tobytes()))
+
+    def _walk_to(self, end: int) -> int:
+        """Note the types up to a place, in words; returns where the last of them ends."""
         words, steps, length = self._words, STEPS, len(self._words)
-        first, append = len(self._starts), self._starts.append
-        at, end = self._walked, min(end, length)
+        append, at = self._starts.append, self._walked
         try:
             while at < end:
                 append(at)
@@ -156,9 +167,7 @@ class Btf:
             at = length + 1
         if at > length:
             raise Unreadable("{}: the last type is cut short".format(self.name))
-        self._walked = at
-        if len(self._starts) > first:
-            self._names.append((first, array("I", map(words.__getitem__, self._starts[first:])).tobytes()))
+        return at
 
     def string(self, offset: int) -> str:
         """Read the string at an offset, of this image or of what it continues; empty where there is none."""
@@ -215,10 +224,14 @@ class Btf:
     def _pieces(self) -> Iterator[Tuple[int, bytes]]:
         """Tell names of all types, piece by piece, each with the index of its first type."""
         at = 0
-        while at < len(self._names) or self._walked < len(self._words):
-            if at == len(self._names):
-                self._walk(self._walked + _PIECE)
-            yield self._names[at]
+        while True:
+            with self._walking:
+                if at == len(self._names):
+                    self._walk(_PIECE)
+                if at == len(self._names):
+                    return
+                piece = self._names[at]
+            yield piece
             at += 1
 
     def kind(self, number: int) -> int:
@@ -233,7 +246,7 @@ class Btf:
             return self.base._place(number)  # noqa: SLF001  the same class
         index = number - self._first
         while index >= len(self._starts) and self._walked < len(self._words):
-            self._walk(self._walked + _PIECE)
+            self._walk(_PIECE)
         if not 0 <= index < len(self._starts):
             raise Unreadable("{}: there is no type {}".format(self.name, number))
         return self, self._starts[index]

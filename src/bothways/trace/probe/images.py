@@ -3,6 +3,7 @@
 import ctypes
 import os
 import struct
+import threading
 from typing import Dict
 
 from bothways.trace.probe.btf import Btf
@@ -22,6 +23,7 @@ __all__ = ["image_descriptor", "load_types"]
 _INFORMATION = struct.Struct("<QIIQII")
 _NAME_ROOM = 64
 _known: Dict[str, int] = {}
+_opening = threading.Lock()  # programs are loaded by several threads
 
 
 def image_descriptor(module: str) -> int:
@@ -30,8 +32,13 @@ def image_descriptor(module: str) -> int:
 
     :raises Refused: where the kernel does not hold them, or shows them to those with CAP_SYS_ADMIN alone.
     """
-    if module in _known:
+    with _opening:
+        if module not in _known:
+            _known[module] = _opened(module)
         return _known[module]
+
+
+def _opened(module: str) -> int:
     number = 0
     while True:
         attribute = bytearray(struct.pack("<III", number, 0, 0))
@@ -48,7 +55,6 @@ def image_descriptor(module: str) -> int:
             text = "functions of the module {} need CAP_SYS_ADMIN".format(module)
             raise Refused(text, error.errno or 0) from error
         if _name(descriptor) == module:
-            _known[module] = descriptor
             return descriptor
         os.close(descriptor)
 

@@ -111,7 +111,7 @@ class Linker:
                 wanted.append(callee)
         for at, callee in calls:
             _set_immediate(instructions, at, _distance(at, placed[callee]))
-        return Linked(instructions, [(start, *where) for start, where in functions], self._missing)
+        return Linked(instructions, [(start, *where) for start, where in functions], dict(self._missing))
 
     def _function(self, where: _Where) -> _Function:
         """Put one function together, but for its calls; many programs call the same ones."""

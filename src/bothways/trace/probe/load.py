@@ -8,6 +8,7 @@ when the process ends, however it ends.
 import errno
 import os
 import struct
+import threading
 from typing import Any, Dict, List, NamedTuple, Optional
 
 from bothways.trace.probe.attach import Link, attach_kprobe, attach_tracepoint, attach_tracing
@@ -81,6 +82,7 @@ class Object:
         self.maps: Dict[str, Map] = {}
         self._linked: Dict[str, Linked] = {}
         self._types_descriptor: Optional[int] = None
+        self._preparing = threading.Lock()  # several threads load programs
         self.links: List[Link] = []
 
     def _read_programs(self) -> Dict[str, Program]:
@@ -214,8 +216,9 @@ class Object:
         """
         program = self.programs[name]
         where = target or program.target
-        if name not in self._linked:
-            self._linked[name] = self._linker.link(program.symbol)
+        with self._preparing:
+            if name not in self._linked:
+                self._linked[name] = self._linker.link(program.symbol)
         linked = self._linked[name]
         if constants:
             linked = linked._replace(instructions=with_constants(linked.instructions, constants))
@@ -237,8 +240,9 @@ class Object:
 
     def _function_types(self, linked: Linked) -> "tuple[int, bytes]":
         """Tell the kernel the types of a program's functions; needed where one is passed to a helper."""
-        if self._types_descriptor is None:
-            self._types_descriptor = load_types(self._types, self._elf)
+        with self._preparing:
+            if self._types_descriptor is None:
+                self._types_descriptor = load_types(self._types, self._elf)
         if self._types_descriptor < 0:
             return 0, b""
         rows = [
