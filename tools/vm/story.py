@@ -31,6 +31,8 @@ CLIENT, ROUTER, SERVER, LEFT, RIGHT = (PREFIX + each for each in ("c", "r", "s",
 QR, QG = f"qr-{PREFIX}", f"qg-{PREFIX}"
 FLOATING, SERVED = "10.88.1.100", "10.88.2.2"
 TIERS = ("fentry", "kprobe", "raw_tracepoint", "tracefs")
+AUTHOR = ("netns", "device", "function", "reason")
+SENDERS = ("tcp_v4_send_reset", "nf_send_reset")
 PATIENCE = 180.0  # seconds; a virtual machine in software is slow
 RULES = """
 table ip story {
@@ -239,6 +241,24 @@ def found(event: Event, *keys: str) -> dict[str, Any]:
     return {key: event.get(key) for key in keys} if event else {}
 
 
+def reset_author(events: list[Event]) -> tuple[Event, dict[str, Any]]:
+    """The event that tells who sent a reset, and what it tells; a tier may show its transmission alone."""
+    sent = first(events, event="rst-sent")
+    if sent:
+        return sent, found(sent, *AUTHOR)
+    for each in events:
+        by = next((name for name in map(plain, each.get("stack") or ()) if name in SENDERS), None)
+        if by is not None and each["event"] == "xmit" and each.get("provoked_by") is not None:
+            told = {**found(each, *AUTHOR), "function": by, "by": "its transmission"}
+            return {**each, "packet_id": each["provoked_by"]}, told
+    return {}, {}
+
+
+def plain(frame: str) -> str:
+    """A frame of a stack without its offset."""
+    return frame.partition("+")[0]
+
+
 def tracker(events: list[Event], packet: int | None) -> str | None:
     """What a tier tells of the tracker's answer: INVALID if any says so, else the last."""
     said = [
@@ -253,14 +273,12 @@ def tracker(events: list[Event], packet: int | None) -> str | None:
 def judge(events: list[Event]) -> dict[str, Any]:
     """Say what a tier tells of each story."""
     told: dict[str, Any] = {}
-    author = ("netns", "device", "function", "reason")
-    closed = first(of_port(events, 9), event="rst-sent")
-    told["closed-port"] = {"author": found(closed, *author)}
+    told["closed-port"] = {"author": reset_author(of_port(events, 9))[1]}
     bare = of_port(events, 17350)
-    reset = first(bare, event="rst-sent")
+    reset, author = reset_author(bare)
     ack = reset.get("packet_id")
     told["bare-ack"] = {
-        "author": found(reset, *author),
+        "author": author,
         "the answer is linked to the ACK": any(each.get("provoked_by") == ack for each in events)
         if ack
         else False,
@@ -270,22 +288,21 @@ def judge(events: list[Event]) -> dict[str, Any]:
         "translated": any(each.get("before") for each in bare if each.get("packet_id") == ack),
         "stack": (reset.get("stack") or [])[:6],
     }
-    rejected = first(of_port(events, 7777), event="rst-sent") or first(
-        events, event="rst-sent", function="nf_send_reset"
-    )
-    told["nft-reject"] = {"author": found(rejected, *author)}
+    rejected = reset_author(of_port(events, 7777))[1]
+    unnamed = first(events, event="rst-sent", function="nf_send_reset")  # where its headers are not told
+    told["nft-reject"] = {"author": rejected or found(unnamed, *AUTHOR)}
     dropped = first(of_port(events, 8888), event="drop") or first(
         [each for each in events if each.get("packet") is None], event="drop", reason="NETFILTER_DROP"
     )
     hook = first(of_port(events, 8888), event="hook", verdict="DROP")
     told["nft-drop"] = {
-        "drop": found(dropped, *author, "location"),
+        "drop": found(dropped, *AUTHOR, "location"),
         "hook": found(hook, "netns", "hook", "verdict"),
     }
     switch = of_port(events, 9999)
     told["ovs-drop"] = {
         "events": sorted({each["event"] for each in switch}),
-        "drop": found(first(switch, event="drop"), *author, "reason_subsystem", "location"),
+        "drop": found(first(switch, event="drop"), *AUTHOR, "reason_subsystem", "location"),
     }
     return told
 

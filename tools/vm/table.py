@@ -26,7 +26,8 @@ def author(told: Told) -> str:
     if not each:
         return "not told"
     reason = f", {each['reason']}" if each.get("reason") else ""
-    return f"{each.get('netns')} {each.get('device')} `{each.get('function')}`{reason}"
+    by = f" (told by {each['by']})" if each.get("by") else ""
+    return f"{each.get('netns')} {each.get('device')} `{each.get('function')}`{reason}{by}"
 
 
 def bare_ack(told: Told) -> str:
