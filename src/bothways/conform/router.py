@@ -7,7 +7,7 @@ the destination is its own. What INPUT gets has no socket, so it is answered wit
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Final
 
 from bothways.conform.recording import Case, Result, Segment
@@ -17,6 +17,7 @@ from bothways.facts.address import IPAddress, number
 from bothways.facts.choice import FirstOption
 from bothways.facts.dump import Dump
 from bothways.facts.iptables import AddressRange
+from bothways.facts.once import once
 from bothways.facts.packet import Flag, Ip, Packet, Tcp, TcpOptions
 from bothways.facts.snapshot import Netns, Sysctl
 from bothways.facts.span import Span
@@ -191,7 +192,7 @@ def reset_of(one: Packet) -> Packet | None:
 _RST, _RST_ACK = Flag.RST, Flag.RST | Flag.ACK
 
 
-@cache
+@once
 def letters(flags: Flag) -> str:
     """The flags as a recording writes them."""
     return "".join(letter for letter, flag in LETTERS.items() if flags & flag)
@@ -206,12 +207,12 @@ def _lines(log: str) -> list[str]:
     return [words.removeprefix(_PREFIX) for words in log.split("\n")]
 
 
-@cache
+@once
 def _listed_flags(sides: tuple[tuple[str, ...], tuple[str, ...]]) -> list[list[str]] | None:
     return [list(side) for side in sides] if any(sides) else None
 
 
-@cache
+@once
 def _listed(status: frozenset[str]) -> list[str]:
     return [bit for bit in _BITS if bit in status] + sorted(status.difference(_BITS))
 

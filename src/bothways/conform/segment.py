@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import struct
 from dataclasses import replace
-from functools import cache
 from typing import Final
 
 from bothways.capture.layers import Layers
 from bothways.capture.network_layer import decode_ip_by_version
 from bothways.conform.recording import Segment
 from bothways.facts.address import IPAddress, address
+from bothways.facts.once import once
 from bothways.facts.packet import TCP, Ethernet, Flag, Ip, Packet, Tcp, TcpOptions
 
 __all__ = [
@@ -87,7 +87,7 @@ def _long_way(segment: Segment) -> bool:
     return "trunc" in segment or "doff" in segment or "raw" in segment.get("opts", ())
 
 
-@cache
+@once
 def _flags(letters: str) -> Flag:
     flags = Flag(0)
     for letter in letters:

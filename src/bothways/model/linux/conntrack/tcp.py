@@ -22,6 +22,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Final
 
+from bothways.facts.once import once
 from bothways.facts.packet import Flag
 from bothways.facts.trajectory import Way
 
@@ -92,7 +93,7 @@ Cell = Go | Ignore | Invalid
 Row = tuple[TcpState, Way, Segment]
 
 
-@cache
+@once
 def segment(flags: Flag) -> Segment:
     """Classify a segment: RST outranks SYN outranks FIN outranks ACK."""
     if flags & Flag.RST:

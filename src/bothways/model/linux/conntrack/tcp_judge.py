@@ -17,6 +17,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Final
 
+from bothways.facts.once import once
 from bothways.facts.packet import Flag, Tcp
 from bothways.facts.trajectory import Way
 from bothways.model.linux.conntrack.tcp import (
@@ -144,9 +145,8 @@ def judge(
     way: Way,
     tcp: Tcp,
     settings: TcpSettings,
-    *,
-    seen_reply: bool = False,
-    assured: bool = False,
+    seen_reply: bool = False,  # noqa: FBT001, FBT002 (by place, as all that each segment passes: it is quicker)
+    assured: bool = False,  # noqa: FBT001, FBT002
     variant: Variant = VARIANTS[0],
 ) -> Judgement:
     """
@@ -189,9 +189,7 @@ def judge(
             return Judgement(Ruling.INVALID, row, before, _STALE_RST, _LOG_STALE_RST)
         checked = reset is not Reset.UNCHECKED
         after = before if reset is Reset.INEXACT else after
-    return _taken(
-        memory, row, after, tcp, settings, variant, checked=checked, seen_reply=seen_reply, assured=assured
-    )
+    return _taken(memory, row, after, tcp, settings, variant, checked, seen_reply, assured)
 
 
 # There are few judgements, and many segments: each is made once.
@@ -207,8 +205,9 @@ def _ignored(row: Row, why: str) -> Judgement:
     return Judgement(Ruling.IGNORED, row, row[0], why, *log_words(*row, ignored=True))
 
 
-@cache
-def _valid(row: Row, after: TcpState, destroy: bool, assured: bool, lost: bool) -> Judgement:  # noqa: FBT001 (by place, for the cache)
+@once
+def _valid(met: tuple[Row, TcpState, bool, bool, bool]) -> Judgement:
+    row, after, destroy, assured, lost = met
     return Judgement(_VALID, row, after, destroy=destroy, assured=assured, windows_known=not lost)
 
 
@@ -230,9 +229,9 @@ def _unchecked(memory: TcpMemory, way: Way, tcp: Tcp, seg: Segment, *, seen_repl
         memory.retransmissions = 0  # without a window, the same segment again need not be one
 
 
-def _taken(  # noqa: PLR0913 (all that a judgement knows by then)
+def _taken(  # noqa: PLR0913, PLR0917 (all that a judgement knows by then)
     memory: TcpMemory, row: Row, after: TcpState, tcp: Tcp, settings: TcpSettings, variant: Variant,
-    *, checked: bool, seen_reply: bool, assured: bool,
+    checked: bool, seen_reply: bool, assured: bool,  # noqa: FBT001 (by place: it is quicker)
 ) -> Judgement:  # fmt: skip
     """Hold a segment against the windows, if they are known, and let it move the entry to *after*."""
     before, way, seg = row
@@ -244,11 +243,11 @@ def _taken(  # noqa: PLR0913 (all that a judgement knows by then)
             memory.reply if reply else memory.original,
             memory.original if reply else memory.reply,
             tcp,
-            reply=reply,
-            opening=syn_sent or before is _SYN_RECV,
-            syn_sent=syn_sent,
-            be_liberal=settings.be_liberal,
-            variant=variant,
+            reply,
+            syn_sent or before is _SYN_RECV,
+            syn_sent,
+            settings.be_liberal,
+            variant,
         )
         if found is None:
             if seg is _ACK:
@@ -265,7 +264,7 @@ def _taken(  # noqa: PLR0913 (all that a judgement knows by then)
         and after is _ESTABLISHED
         and (before is _SYN_RECV or before is _ESTABLISHED)
     )
-    return _valid(row, after, destroyed, now_assured, memory.lost)
+    return _valid((row, after, destroyed, now_assured, memory.lost))
 
 
 _LOG_CHALLENGE: Final = "nf_ct_proto_6: challenge-ack ignored"

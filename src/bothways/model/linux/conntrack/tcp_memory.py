@@ -7,8 +7,8 @@ What the tracker remembers of one TCP connection (``struct ip_ct_tcp``), and the
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cache
 
+from bothways.facts.once import once
 from bothways.facts.packet import Tcp
 from bothways.facts.trajectory import Way
 from bothways.model.linux.conntrack.tcp import Segment, TcpState
@@ -157,7 +157,7 @@ class TcpMemory:
         self.syn, self.expects_challenge = None, False
 
 
-@cache
+@once
 def _flag_names(are_set: tuple[bool, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     count = len(_FLAGS)
     one, other = (

@@ -7,9 +7,9 @@ What TCP's tracker makes of a packet: its header, its checksum, its judgement, a
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Final
 
+from bothways.facts.once import once
 from bothways.facts.packet import Tcp
 from bothways.facts.span import Span
 from bothways.facts.trajectory import Way
@@ -33,6 +33,7 @@ _ESTABLISHED: Final = TcpState.ESTABLISHED
 _SYN: Final = Segment.SYN
 _RST: Final = Segment.RST
 _ORIGINAL: Final = Way.ORIGINAL
+_possible = once(possible_flags)
 #: The sysctl of a state, where nothing about the segments shortens it.
 _OF_STATE: Final = TCP_TIMEOUTS.get
 #: What lives no longer than this is not shortened.
@@ -44,7 +45,7 @@ def tcp_packet(connection: TrackedConnection, arrival: Arrival) -> Ruled:
     tcp = arrival.packet.tcp
     if tcp is None:
         return _CUT
-    if tcp.header_ok is False or tcp.checksum_ok is False or not possible_flags(tcp.flags):
+    if tcp.header_ok is False or tcp.checksum_ok is False or not _possible(tcp.flags):
         damaged = _damaged(tcp, arrival)
         if damaged is not None:
             return damaged
@@ -58,15 +59,15 @@ def tcp_packet(connection: TrackedConnection, arrival: Arrival) -> Ruled:
         arrival.way,
         tcp,
         arrival.settings.tcp,
-        seen_reply=seen_reply,
-        assured="ASSURED" in status,
-        variant=arrival.variant,
+        seen_reply,
+        "ASSURED" in status,
+        arrival.variant,
     )
     before = judgement.row[0]
     if judgement.ruling is _VALID:
         if judgement.assured:
             status.add("ASSURED")
-        _set_time(connection, memory, tcp, arrival, judgement, seen_reply=seen_reply)
+        _set_time(connection, memory, tcp, arrival, judgement, seen_reply)
         if before is not _NONE:
             return _taken(judgement)
     lines = _relied_on(judgement, arrival.settings)
@@ -77,7 +78,7 @@ def tcp_packet(connection: TrackedConnection, arrival: Arrival) -> Ruled:
     return Ruled(valid, judgement.why, log, judgement, lines)
 
 
-@cache
+@once
 def _taken(judgement: Judgement) -> Ruled:
     """There are few judgements of valid segments: what is ruled by each is made once."""
     doubt = "" if judgement.windows_known or judgement.row[0] is _SYN_SENT else _NO_WINDOWS
@@ -102,7 +103,7 @@ def _damaged(tcp: Tcp, arrival: Arrival) -> Ruled | None:
 
 def _set_time(
     connection: TrackedConnection, memory: TcpMemory, tcp: Tcp, arrival: Arrival, judgement: Judgement,
-    *, seen_reply: bool,
+    seen_reply: bool,  # noqa: FBT001 (by place: it is quicker)
 ) -> None:  # fmt: skip
     """Give the entry the time of where it is now, and of how its segments fare."""
     before, way, kind = judgement.row
@@ -120,11 +121,11 @@ def _set_time(
         name = tcp_limit(
             after,
             value,
-            reset=reset,
-            seen_reply=seen_reply,
-            retransmitted=retransmitted,
-            unacknowledged=unacknowledged,
-            closed=closed,
+            reset,
+            seen_reply,
+            retransmitted,
+            unacknowledged,
+            closed,
         )
     connection.limit = name
     connection.expires_ns = arrival.now_ns + (value(name) if name else SYN_SENT2_S) * _SECOND

@@ -64,12 +64,11 @@ GENERIC: Final = "nf_conntrack_generic_timeout"
 def tcp_limit(
     state: TcpState,
     value: Callable[[str], int],
-    *,
-    reset: bool,
-    seen_reply: bool,
-    retransmitted: bool,
-    unacknowledged: bool,
-    closed: bool,
+    reset: bool,  # noqa: FBT001 (by place, as all that each segment passes: it is quicker)
+    seen_reply: bool,  # noqa: FBT001
+    retransmitted: bool,  # noqa: FBT001
+    unacknowledged: bool,  # noqa: FBT001
+    closed: bool,  # noqa: FBT001
 ) -> str:
     """
     The sysctl whose time a valid segment gives; "" for SYN_SENT2.
