@@ -22,7 +22,7 @@ import pytest
 from bothways.capture.compose_frame import compose_frame
 from bothways.capture.layers import Layers
 from bothways.capture.network_layer import decode_ip_by_version
-from bothways.conform.site import inside
+from bothways.conform.namespace import inside
 from bothways.facts.address import Mac, address
 from bothways.facts.choice import FirstOption
 from bothways.facts.conntrack import Entry

@@ -6,7 +6,6 @@ What ``kernel`` is for TCP over IPv4. A sequence has four ports and identifiers 
 
 from __future__ import annotations
 
-import select
 import socket
 import struct
 import time
@@ -15,11 +14,12 @@ from typing import Any, Final
 
 from bothways.conform.datagram import ENDS, FLOWS, Ends, ip_header, octets_of
 from bothways.conform.mixed_router import BASE, looked_up
-from bothways.conform.mixed_site import ASKED, MixedSite
+from bothways.conform.namespace import inside
 from bothways.conform.netlink import Conntrack, Events, Log
 from bothways.conform.recording import Case, Result, Segment
 from bothways.conform.segment import LETTERS
-from bothways.conform.site import MACS, inside
+from bothways.conform.site import ASKED, VERDICTS, Site
+from bothways.conform.wires import Heard, Wires
 from bothways.facts.conntrack import Tuple
 from bothways.facts.packet import ICMP, ICMP6, TCP
 from bothways.facts.trajectory import Way
@@ -29,23 +29,8 @@ from bothways.model.linux.conntrack.zone import zones_to_try
 
 __all__ = ["MixedKernel"]
 
-_IGNORE_OUTGOING: Final = (263, 23)  # SOL_PACKET, PACKET_IGNORE_OUTGOING
-_ETHERTYPES: Final = {4: 0x0800, 6: 0x86DD}
 #: Ports that are used before the tracker is emptied and they are used again.
 _PORTS: Final = 24_000
-#: How long a segment is awaited, an answer behind what was delivered, and one more word of the log (seconds).
-_PATIENCE, _ANSWERED, _MOMENT = 0.05, 0.01, 0.001
-#: What the router's rules wrote into the DSCP -> verdict and direction.
-_TOLD: Final[dict[int, tuple[str, str | None]]] = {
-    1: ("INVALID", None),
-    2: ("NEW", "original"),
-    3: ("ESTABLISHED", "original"),
-    4: ("ESTABLISHED", "reply"),
-    5: ("RELATED", "original"),
-    6: ("UNTRACKED", None),
-    7: ("RELATED", "reply"),
-}
-_LOCAL: Final = "LOCAL:"
 
 
 class MixedKernel:
@@ -58,30 +43,22 @@ class MixedKernel:
 
     def __init__(self, name: str, *, nat: bool) -> None:
         self._nat = nat
-        self._site = MixedSite(name, nat=nat)
+        self._site = Site(name, nat=nat)
         self._sysctls: dict[str, int] = {}
         self._base = BASE
-        self._ident = 0
         try:
             with inside(self._site.m):
                 self._table, self._events = Conntrack(), Events()
                 self._log = Log((socket.AF_INET, socket.AF_INET6))
-            self._wires = {
-                (side, version): _wire(where, ethertype)
-                for side, where in (("A", self._site.a), ("B", self._site.b))
-                for version, ethertype in _ETHERTYPES.items()
-            }
+            self._wires = Wires(self._site, self._log, ENDS)
         except BaseException:
             self._site.close()
             raise
 
     def close(self) -> None:
         """Close sockets and remove the namespaces."""
-        for each in (self._table, self._events, self._log):
+        for each in (self._table, self._events, self._log, self._wires, self._site):
             each.close()
-        for wire in self._wires.values():
-            wire.close()
-        self._site.close()
 
     def ask(self, case: Case) -> Case:
         """Send the segments of a sequence; return it with what the kernel made of them."""
@@ -111,15 +88,14 @@ class MixedKernel:
         time.sleep(segment.get("wait", 0))
         ends, side = ENDS[version], segment["dir"]
         body, packet = octets_of(segment, ends, self._base, nat=self._nat)
-        self._ident = self._ident + 1 & 0xFFFF
         dscp = ASKED[segment.get("zone", 0), segment.get("half"), bool(segment.get("notrack"))]
         assert packet.ip is not None  # noqa: S101 (octets_of gives one to each)
-        head = ip_header(packet.ip, len(body), self._ident, dscp << 2)
-        self._wires[side, version].send(_link(side, version) + head + body)
-        arrived, back, words = self._await(side, version)
-        result = self._said(arrived, words, ends)
-        if back is not None:
-            result["answered"] = back
+        head = ip_header(packet.ip, len(body), self._wires.next_number(), dscp << 2)
+        self._wires.send(side, version, head + body)
+        heard = self._wires.hear(side, version, lambda frame: _reset_in(frame, version))
+        result = self._said(heard, ends)
+        if heard.back is not None:
+            result["answered"] = heard.back
         events = self._events.read_any(self._base, FLOWS)
         if events and not waits:
             result["events"] = sorted(events)
@@ -131,22 +107,21 @@ class MixedKernel:
             result |= {"state": "TRACKED"} | entry
         return result
 
-    def _said(self, arrived: bytes | None, words: list[str], ends: Ends) -> Result:
+    def _said(self, heard: Heard[dict[str, Any]], ends: Ends) -> Result:
         result: Result = {}
-        local = [each.removeprefix(_LOCAL) for each in words if each.startswith(_LOCAL)]
+        arrived = heard.arrived
         if arrived is None:
-            result["verdict"] = local[0] if local else "unknown"
-            result["delivery"] = "local" if local else "none"
+            result["verdict"] = heard.local or "unknown"
+            result["delivery"] = "local" if heard.local else "none"
         else:
-            verdict, way = _TOLD.get(_dscp(arrived, ends.version), ("unknown", None))
+            verdict, way = VERDICTS.get(_dscp(arrived, ends.version), ("unknown", None))
             result["verdict"] = verdict
             if way is not None:
                 result["ctdir"] = way
             result["delivery"] = "forwarded"
             if self._nat:
                 result |= _addresses(arrived, ends.version, quoted=verdict == "RELATED")
-        log = [each.removeprefix("nf_ct_proto_6:").strip() for each in words if not each.startswith(_LOCAL)]
-        return result | ({"log": log} if log else {})
+        return result | ({"log": heard.log} if heard.log else {})
 
     def _entry(self, one: Tuple | None, zone: int, half: Way | None) -> dict[str, Any] | None:
         if one is None or not _can_be_asked(one):
@@ -157,63 +132,11 @@ class MixedKernel:
                 return entry
         return None
 
-    def _await(self, side: str, version: int) -> tuple[bytes | None, dict[str, Any] | None, list[str]]:
-        """Return what came out at the other end, the RST that came back, and the log's words."""
-        near, far = self._wires[side, version], self._wires["B" if side == "A" else "A", version]
-        words: list[str] = []
-        back, end = None, 0.0
-        while True:
-            arrived = self._arrived(far, version)
-            if arrived is not None:
-                break
-            back = back or _reset_in(_received(near), version)
-            words += self._log.read()
-            now = time.monotonic()
-            end = end or now + _PATIENCE
-            local = any(each.startswith(_LOCAL) for each in words)
-            if local:
-                end = min(end, now + _ANSWERED)
-            if (back is not None and local) or now >= end:
-                break
-            select.select([far, near, self._log.socket], [], [], max(0.0, min(_MOMENT, end - now)))
-        return arrived, back, words + self._log.read()
 
-    def _arrived(self, wire: socket.socket, version: int) -> bytes | None:
-        """Return the segment that was sent last, if it is there; what else came is dropped."""
-        while True:
-            frame = _received(wire)
-            if frame is None:
-                return None
-            number = struct.unpack_from("!H", frame, 18 if version == 4 else 16)[0]  # noqa: PLR2004
-            if number == self._ident:
-                return frame
-
-
-def _link(side: str, version: int) -> bytes:
-    near, far = ("m1", "a") if side == "A" else ("m2", "b")
-    return MACS[near] + MACS[far] + struct.pack("!H", _ETHERTYPES[version])
-
-
-def _wire(where: str, ethertype: int) -> socket.socket:
-    with inside(where):
-        wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ethertype))
-        wire.bind(("e0", ethertype))
-    wire.setblocking(False)  # noqa: FBT003 (its only argument)
-    wire.setsockopt(*_IGNORE_OUTGOING, 1)
-    return wire
-
-
-def _received(wire: socket.socket) -> bytes | None:
-    try:
-        return wire.recv(65536)
-    except BlockingIOError:
-        return None
-
-
-def _reset_in(frame: bytes | None, version: int) -> dict[str, Any] | None:
+def _reset_in(frame: bytes, version: int) -> dict[str, Any] | None:
     """Tell the RST that the router's own stack sent back, if a frame is one."""
     at = 34 if version == 4 else 54  # noqa: PLR2004
-    if frame is None or frame[23 if version == 4 else 20] != TCP:  # noqa: PLR2004
+    if frame[23 if version == 4 else 20] != TCP:  # noqa: PLR2004
         return None
     seq, ack = struct.unpack_from("!II", frame, at + 4)
     flags = "".join(letter for letter, flag in LETTERS.items() if frame[at + 13] & flag)

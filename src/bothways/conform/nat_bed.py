@@ -16,10 +16,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from bothways.conform.namespace import inside
 from bothways.conform.nat_rules import LEGS, OWN, Ruleset
 from bothways.conform.nat_table import KernelTable
 from bothways.conform.netfilter_replay import read_router
-from bothways.conform.site import inside
 
 __all__ = ["NatBed"]
 

@@ -17,11 +17,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from bothways.conform.namespace import inside
 from bothways.conform.nat_table import KernelTable
 from bothways.conform.netfilter_case import Heard, Sent, Setting
 from bothways.conform.netfilter_place import LEGS, LISTENING, PLACES, neighbours
 from bothways.conform.netfilter_sockets import listener, raw4, raw6, wire
-from bothways.conform.site import inside
 from bothways.model.linux.peer import Peer
 
 __all__ = ["NetfilterBed", "RefusedError"]

@@ -96,7 +96,7 @@ class Follower:
             return None
         port = port_of(inverse(entry.reply), draw.wanted.side)
         self.draws += 1
-        if not draw.free(port):
+        if not draw.may_be(port):
             self.wrong.append(f"{draw}: {port} is taken, or outside {draw.low}-{draw.high}")
         return port
 

@@ -1,26 +1,23 @@
 """
 Three namespaces, two wires, and the rules that make a kernel tell its verdicts.
 
-``A (10.9.1.2) — router — B (10.9.2.2)``. The router's rules write what the tracker said of a segment into
-the DSCP, so what comes out at the other side carries it; what the router gets for itself is told by NFLOG.
+``A — router — B``, in both families (``ENDS`` of ``datagram``). What a sender writes into the DSCP chooses a
+zone, or that a packet is not tracked. The router's rules write over it what the tracker said, so what comes
+out at the other side carries it; what the router gets for itself is told by NFLOG.
 """
 
 from __future__ import annotations
 
-import ctypes
-import os
-import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from collections.abc import Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Final
 
-from bothways.conform.segment import FLOATING, A, B
+from bothways.conform.datagram import ENDS
+from bothways.conform.namespace import run, write_sysctl
 
-__all__ = ["MACS", "Site", "inside", "run", "write_sysctl"]
+__all__ = ["ASKED", "MACS", "VERDICTS", "Site"]
 
-_CLONE_NEWNET: Final = 0x40000000
 #: Of A and of the router before it, of the router before B and of B.
 MACS: Final[Mapping[str, bytes]] = MappingProxyType(
     {
@@ -30,49 +27,49 @@ MACS: Final[Mapping[str, bytes]] = MappingProxyType(
         "b": b"\x02\0\0\0\x0b\x02",
     }
 )
-_RULES: Final = """
-table ip told {
- chain pre { type filter hook prerouting priority -140; policy accept;
-  meta l4proto != tcp return
-  ct state invalid ip dscp set 1 return
-  ct state new ip dscp set 2 return
-  ct state established ct direction original ip dscp set 3 return
-  ct state established ct direction reply ip dscp set 4 return
-  ct state related ip dscp set 5 return
-  ct state untracked ip dscp set 6 return
- }
- chain inp { type filter hook input priority 0; policy accept;
-  meta l4proto != tcp return
-  ct state invalid log prefix "LOCAL:INVALID" group 0 return
-  ct state new log prefix "LOCAL:NEW" group 0 return
-  ct state established log prefix "LOCAL:ESTABLISHED" group 0 return
-  log prefix "LOCAL:other" group 0
- }
-}
-"""
-_NAT: Final = f"""
-table ip translated {{
- chain pre {{ type nat hook prerouting priority -100; ip daddr {FLOATING} dnat to {B}; }}
- chain post {{ type nat hook postrouting priority 100; ip saddr {B} snat to {FLOATING}; }}
-}}
-"""
-#: What the router needs; everything else keeps the kernel's default.
-_ROUTER: Final = (
-    ("net/ipv4/ip_forward", 1),
-    ("net/ipv4/conf/all/rp_filter", 0),
-    ("net/ipv4/conf/m1/rp_filter", 0),
-    ("net/ipv4/conf/m2/rp_filter", 0),
-    ("net/ipv4/conf/all/send_redirects", 0),
-    ("net/netfilter/nf_conntrack_log_invalid", 6),
+#: What the router's rules wrote into the DSCP -> verdict and direction.
+VERDICTS: Final[Mapping[int, tuple[str, str | None]]] = MappingProxyType(
+    {
+        1: ("INVALID", None),
+        2: ("NEW", "original"),
+        3: ("ESTABLISHED", "original"),
+        4: ("ESTABLISHED", "reply"),
+        5: ("RELATED", "original"),
+        6: ("UNTRACKED", None),
+        7: ("RELATED", "reply"),
+    }
 )
+
+#: (zone, half, notrack) -> the DSCP that asks for it.
+ASKED: Final = {
+    (0, None, False): 0,
+    (1, None, False): 33,
+    (2, None, False): 34,
+    (1, "original", False): 35,
+    (1, "reply", False): 36,
+    (0, None, True): 37,
+}
+_ZONES: Final = (
+    (33, "ct zone set 1"), (34, "ct zone set 2"), (35, "ct original zone set 1"), (36, "ct reply zone set 1"),
+    (37, "notrack"),
+)  # fmt: skip
+_TELL: Final = (
+    ("ct state invalid", 1), ("ct state new", 2), ("ct state established ct direction original", 3),
+    ("ct state established ct direction reply", 4), ("ct state related ct direction original", 5),
+    ("ct state related ct direction reply", 7), ("ct state untracked", 6),
+)  # fmt: skip
+_SYSCTLS: Final = (
+    ("net/ipv4/ip_forward", 1), ("net/ipv6/conf/all/forwarding", 1), ("net/ipv4/conf/all/rp_filter", 0),
+    ("net/ipv4/conf/m1/rp_filter", 0), ("net/ipv4/conf/m2/rp_filter", 0),
+    ("net/ipv4/conf/all/send_redirects", 0), ("net/netfilter/nf_conntrack_log_invalid", 255),
+)  # fmt: skip
 
 
 class Site:
     """
-    The namespaces, made when this is made and gone after ``close``.
+    The namespaces ``NAME-a``, ``NAME-m`` and ``NAME-b``, gone after ``close``.
 
-    :param name: their common prefix: ``NAME-a``, ``NAME-m``, ``NAME-b``.
-    :param nat: whether the router translates 192.168.111.223 to B.
+    :param nat: whether the router translates an address of its own to B, in each family.
     :raises OSError: if it cannot be built; what was made by then is removed.
     """
 
@@ -87,33 +84,31 @@ class Site:
     def _build(self, *, nat: bool) -> None:
         for each in (self.a, self.m, self.b):
             run("ip", "netns", "add", each)
+        for end in (self.a, self.b):
             for scope in ("all", "default"):
-                write_sysctl(each, f"net/ipv6/conf/{scope}/disable_ipv6", 1)
+                write_sysctl(end, f"net/ipv6/conf/{scope}/disable_ipv6", 1)
+        write_sysctl(self.m, "net/ipv6/conf/default/accept_dad", 0)
+        write_sysctl(self.m, "net/ipv6/conf/default/accept_ra", 0)
         for end, near, far in ((self.a, "a", "m1"), (self.b, "b", "m2")):
-            wire = ("e0", "netns", end, "address", MACS[near].hex(":"), "type", "veth")
-            run(
-                "ip",
-                "link",
-                "add",
-                *wire,
-                "peer",
-                "name",
-                far,
-                "netns",
-                self.m,
-                "address",
-                MACS[far].hex(":"),
-            )
+            wire = ("e0", "netns", end, "address", MACS[near].hex(":"), "type", "veth", "peer", "name", far)
+            run("ip", "link", "add", *wire, "netns", self.m, "address", MACS[far].hex(":"))
         for where, device in ((self.a, "e0"), (self.b, "e0"), (self.m, "m1"), (self.m, "m2"), (self.m, "lo")):
             run("ip", "-n", where, "link", "set", device, "up")
-        for device, address, peer, mac in (("m1", "10.9.1.1", A, "a"), ("m2", "10.9.2.1", B, "b")):
-            run("ip", "-n", self.m, "addr", "add", f"{address}/24", "dev", device)
-            neighbour = (str(peer), "lladdr", MACS[mac].hex(":"), "dev", device, "nud", "permanent")
-            run("ip", "-n", self.m, "neigh", "add", *neighbour)
-        if nat:
-            run("ip", "-n", self.m, "addr", "add", f"{FLOATING}/32", "dev", "m1")
-        run("ip", "netns", "exec", self.m, "nft", "-f", "-", text=_RULES + (_NAT if nat else ""))
-        for path, value in _ROUTER:
+        lines = []
+        for ends in ENDS.values():
+            for device, side in (("m1", "A"), ("m2", "B")):
+                network, size = str(ends.of[side])[:-1], 24 if ends.version == 4 else 64  # noqa: PLR2004
+                lines.append(f"addr add {network}1/{size} dev {device}")
+                mac = MACS[side.lower()].hex(":")
+                lines += [
+                    f"neigh add {one} lladdr {mac} dev {device} nud permanent"
+                    for one in (ends.of[side], ends.beside[side])
+                ]
+            if nat:
+                lines.append(f"addr add {ends.floating} dev m1")
+        run("ip", "-n", self.m, "-batch", "-", text="\n".join(lines) + "\n")
+        run("ip", "netns", "exec", self.m, "nft", "-f", "-", text=_rules(nat=nat))
+        for path, value in _SYSCTLS:
             write_sysctl(self.m, path, value)
 
     def set(self, name: str, value: int) -> None:
@@ -127,38 +122,27 @@ class Site:
                 run("ip", "netns", "del", each)
 
 
-@contextmanager
-def inside(name: str) -> Iterator[None]:
-    """Let this thread be in a network namespace for a while; sockets that it makes stay there."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-    there = os.open(f"/run/netns/{name}", os.O_RDONLY)
-    try:
-        if libc.setns(there, _CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), "the namespace cannot be entered", name)
-        try:
-            yield
-        finally:
-            libc.setns(home, _CLONE_NEWNET)
-    finally:
-        os.close(there)
-        os.close(home)
-
-
-def write_sysctl(where: str, path: str, value: int) -> None:
-    """Write a sysctl of a namespace, by its path below ``/proc/sys``."""
-    with inside(where):
-        Path("/proc/sys", path).write_text(f"{value}\n")
-
-
-def run(*words: str, text: str | None = None) -> None:
-    """
-    Run a program, with *text* on its standard input.
-
-    :raises OSError: with the first line of what it complains.
-    """
-    environment = {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"}
-    done = subprocess.run(words, input=text, text=True, capture_output=True, check=False, env=environment)
-    if done.returncode:
-        said = done.stderr.strip().splitlines() or [f"exit {done.returncode}"]
-        raise OSError(None, said[0], " ".join(words))
+def _rules(*, nat: bool) -> str:
+    lines = ["table inet told {", " chain raw { type filter hook prerouting priority -300; policy accept;"]
+    lines += [f"  {family} dscp {mark} {does} return" for family in ("ip", "ip6") for mark, does in _ZONES]
+    lines += [" }", " chain pre { type filter hook prerouting priority -140; policy accept;"]
+    lines += [
+        f"  {says} {family} dscp set {number} return" for family in ("ip", "ip6") for says, number in _TELL
+    ]
+    lines += [" }", " chain inp { type filter hook input priority 0; policy accept;"]
+    lines += [
+        f'  ct state {state} log prefix "LOCAL:{state.upper()}" group 0 return'
+        for state in ("invalid", "new", "established", "related", "untracked")
+    ]
+    lines += [" }", "}"]
+    if nat:
+        lines += ["table inet translated {", " chain pre { type nat hook prerouting priority -100;"]
+        for ends in ENDS.values():
+            family = "ip" if ends.version == 4 else "ip6"  # noqa: PLR2004
+            lines.append(f"  {family} daddr {ends.floating} dnat {family} to {ends.of['B']}")
+        lines += [" }", " chain post { type nat hook postrouting priority 100;"]
+        for ends in ENDS.values():
+            family = "ip" if ends.version == 4 else "ip6"  # noqa: PLR2004
+            lines.append(f"  {family} saddr {ends.of['B']} snat {family} to {ends.floating}")
+        lines += [" }", "}"]
+    return "\n".join(lines) + "\n"

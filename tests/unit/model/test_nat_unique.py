@@ -275,3 +275,24 @@ def test_a_connection_to_itself_is_answered_by_what_is_sent_again() -> None:
     router.forward(udp(f"{ONE}:80", f"{ONE}:80"))
 
     assert [entry.status for entry in router.table.entries()] == [frozenset()]
+
+
+@pytest.mark.parametrize(
+    ("taken", "port", "may_be"),
+    [(1, 8081, True), (1, 8080, False), (1, 9000, False), (2, 8080, True), (2, 8081, True), (2, 9000, False)],
+)
+def test_where_no_port_is_free_the_kernel_ends_with_one_that_is_taken(
+    taken: int, port: int, *, may_be: bool
+) -> None:
+    """A drawn port: a free one, or where there is none the last that was tried; seen live with one port."""
+    oracle = Drawn(None)
+    drawn = NatTarget(
+        "DNAT", (AddressRange(address(SERVER), address(SERVER), 8080, 8081),), frozenset({"random"})
+    )
+    router = Router({Hook.PREROUTING: drawn}, oracle)
+    for number in range(taken):
+        router.forward(udp(f"{ONE}:512", f"{OUTER}:{50 + number}"))
+    router.forward(udp(f"{ONE}:512", f"{OUTER}:53"))
+
+    last = [each for each in oracle.seen if each.high == 8081][-1]
+    assert last.may_be(port) is may_be

@@ -60,6 +60,12 @@ class Draw:
             not self.wanted.taken(one) or _gives_way(self.wanted, one) is not None
         )
 
+    def may_be(self, port: int) -> bool:
+        """Whether the kernel may end with a port: a free one, or the last it tried where none is free."""
+        if self.free(port):
+            return True
+        return self.low <= port <= self.high and not any(map(self.free, range(self.low, self.high + 1)))
+
     def __str__(self) -> str:
         what = self.wanted.part
         return (
@@ -111,8 +117,8 @@ def _drawn(draw: Draw) -> tuple[Tuple, str]:
     if port is None:
         return draw.with_port(high), _none_left(draw)
     one = draw.with_port(port)
-    if wanted.taken(one):
-        _evicted(wanted, one)
+    if wanted.taken(one) and not _evicted(wanted, one):
+        return one, _none_left(draw)
     if low == high:
         return one, ""
     if known is None:
