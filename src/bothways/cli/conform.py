@@ -119,6 +119,8 @@ def command(  # noqa: PLR0913, PLR0917 (click hands over each option)
         )
     if record is not None and not live:
         raise CommandError("--record keeps what --live asks", "add --live", ExitCode.WRONG_USAGE)
+    if file is not None:
+        _expect_recording(file, subject)
     if subject == "netfilter":
         # what the other subjects do not need
         from bothways.cli.conform_netfilter import (  # noqa: PLC0415
@@ -163,6 +165,16 @@ def command(  # noqa: PLR0913, PLR0917 (click hands over each option)
         say(conformance_text(outcome, classes=live))
     nat = 0 if outcome.nat is None else outcome.nat.disagreements
     return ExitCode.CAUSE_FOUND if outcome.disagreements or nat else ExitCode.DONE
+
+
+def _expect_recording(file: Path, subject: str) -> None:
+    if file.is_dir():
+        inside = sorted(file.glob("*.json*"))
+        hint = f"name one of its files, as {inside[0]}" if inside else "name a file"
+        raise CommandError(f"{file}: a recording is expected, and this is a folder", hint)
+    if not file.exists():
+        hint = f"`bothways conform {subject} --live --record {file}` makes one"
+        raise CommandError(f"{file}: no such file or folder", hint)
 
 
 def _replayed(file: Path | None, kernel: str | None, show: int, hz: int) -> Conformance:

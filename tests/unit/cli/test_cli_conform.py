@@ -102,7 +102,7 @@ def test_the_schema_is_strict_and_knows_every_field() -> None:
         (("conntrack", "--live", "--count", "0"), 2, "--count"),
         (("conntrack", "no-such-file"), 4, "no-such-file: no such file"),
         (("conntrack", str(ROOT / "README.md")), 4, "README.md:1: no JSON"),
-        (("conntrack", str(ROOT)), 4, "is a directory"),
+        (("conntrack", str(ROOT)), 4, "this is a folder"),
     ],
 )
 def test_what_cannot_run_says_so(words: tuple[str, ...], code: int, said: str) -> None:
