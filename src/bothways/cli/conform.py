@@ -119,6 +119,10 @@ def command(  # noqa: PLR0913, PLR0917 (click hands over each option)
         )
     if record is not None and not live:
         raise CommandError("--record keeps what --live asks", "add --live", ExitCode.WRONG_USAGE)
+    if file is not None and live and subject != "conntrack":
+        raise CommandError(
+            f"{subject} takes FILE or --live, not both", "leave one of them out", ExitCode.WRONG_USAGE
+        )
     if file is not None:
         _expect_recording(file, subject)
     if subject == "netfilter":
@@ -129,10 +133,6 @@ def command(  # noqa: PLR0913, PLR0917 (click hands over each option)
             conform_netfilter,
         )
 
-        if file is not None and live:
-            raise CommandError(
-                "netfilter takes FILE or --live, not both", "leave one of them out", ExitCode.WRONG_USAGE
-            )
         asked_for = NetfilterWishes(
             file, show, strict, as_json, count, seed, record, shrunk or NETFILTER_DISAGREEMENTS, kernel
         )
@@ -145,10 +145,6 @@ def command(  # noqa: PLR0913, PLR0917 (click hands over each option)
             conform_openflow,
         )
 
-        if file is not None and live:
-            raise CommandError(
-                "openflow takes FILE or --live, not both", "leave one of them out", ExitCode.WRONG_USAGE
-            )
         wishes = OpenflowWishes(
             file, pipelines, show, strict, as_json, count, seed, record, shrunk or DISAGREEMENTS
         )
