@@ -86,6 +86,7 @@ class Story:
     wall: int = WALL_NS
     lines: list[dict[str, Any]] = field(default_factory=list)
     events: int = 0
+    watched: tuple[str, ...] = ("xmit", "receive", "consume")
     boot: str = field(default_factory=lambda: f"boot {next(_BOOTS)}")
 
     def start(self, **more: Any) -> Story:
@@ -112,6 +113,16 @@ class Story:
                         "attached": True,
                         "why_not": None,
                     },
+                    *(
+                        {
+                            "probe": f"net:{word}",
+                            "tier": self.tier,
+                            "event": word,
+                            "attached": True,
+                            "why_not": None,
+                        }
+                        for word in self.watched
+                    ),
                     {
                         "probe": "neigh:neigh_update",
                         "tier": None,
@@ -121,6 +132,7 @@ class Story:
                     },
                 ],
                 "clock": clock,
+                "only": {},
                 **more,
             }
         )

@@ -12,7 +12,7 @@ import socket
 import struct
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ ETHERNET = bytes.fromhex("020000000002" + "020000000001")
 IP, IP6, VLAN = b"\x08\x00", b"\x86\xdd", b"\x81\x00\x00\x05"
 SOURCE_PORT = 5000
 FRAGMENTS_FOLLOW, LATER = 0x2000, 3
+#: How long a machine may take to receive what was sent, seconds.
+PATIENCE = 20
 
 
 def v4(to: str, protocol: int, data: bytes, *, number: int, fragment: int = 0, options: bytes = b"") -> bytes:
@@ -112,6 +114,12 @@ def number_of(packet: dict[str, Any]) -> int:
     return int(packet["source_port"] if packet["family"] == 6 else packet["ip_id"])
 
 
+def note(events: Iterable[dict[str, Any]], found: dict[int, set[str]]) -> None:
+    for event in events:
+        if event["packet"] is not None:
+            found.setdefault(number_of(event["packet"]), set()).add(event["event"])
+
+
 @pytest.fixture(scope="module")
 def seen(namespace: str) -> dict[int, set[str]]:
     """The events of every packet, by its number."""
@@ -123,19 +131,20 @@ def seen(namespace: str) -> dict[int, set[str]]:
     def send() -> None:
         with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as out:
             out.bind(("g0", 0))
-            for start, to, to6 in ((SOURCE_PORT, ASKED, ASKED6), (SOURCE_PORT + 100, OTHER, OTHER6)):
+            for start, to, to6 in ((SOURCE_PORT + 100, OTHER, OTHER6), (SOURCE_PORT, ASKED, ASKED6)):
                 for at, name in enumerate(frames(to, to6, 0)):
                     out.send(ETHERNET + frames(to, to6, start + at)[name])
                     time.sleep(0.002)
 
     inside(f"/run/netns/{namespace}", send)
-    time.sleep(0.1)
-    source.detach()
     found: dict[int, set[str]] = {}
-    for _ in range(3):
-        for event in source.events(0.1):
-            if event["packet"] is not None:
-                found.setdefault(number_of(event["packet"]), set()).add(event["event"])
+    last = SOURCE_PORT + len(frames(ASKED, ASKED6, 0)) - 1
+    patient_until = time.monotonic() + PATIENCE
+    # What is sent is received in order, so when the last one came in, which is asked for, all did.
+    while "receive" not in found.get(last, ()) and time.monotonic() < patient_until:
+        note(source.events(0.1), found)
+    source.detach()
+    note(source.events(0), found)
     source.close()
     return found
 

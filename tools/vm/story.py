@@ -270,7 +270,23 @@ def tracker(events: list[Event], packet: int | None) -> str | None:
     return "INVALID" if "INVALID" in known else known[-1] if known else None
 
 
-def judge(events: list[Event]) -> dict[str, Any]:
+def inferred(lines: list[Event], port: int) -> dict[str, Any]:
+    """What the account infers of packets to a port: no event tells it."""
+    sys.path.insert(0, str(SOURCE))
+    from bothways.correlate.kernel_account import account  # noqa: PLC0415  of this tree, and needed here alone
+    from bothways.parse.kernel_event import parse_kernel_trace  # noqa: PLC0415
+    from bothways.parse.kernel_trace import runs_of  # noqa: PLC0415
+
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    for deed in account(runs_of(parse_kernel_trace(text, file="").rows, file="")).deeds:
+        packet = deed.event.packet
+        ends = None if packet is None else packet.packet.destination
+        if deed.inferred and not deed.aside and ends is not None and ends.port == port:
+            return {"netns": deed.event.netns, "device": deed.event.device, "function": deed.function}
+    return {}
+
+
+def judge(lines: list[Event], events: list[Event]) -> dict[str, Any]:
     """Say what a tier tells of each story."""
     told: dict[str, Any] = {}
     told["closed-port"] = {"author": reset_author(of_port(events, 9))[1]}
@@ -303,6 +319,7 @@ def judge(events: list[Event]) -> dict[str, Any]:
     told["ovs-drop"] = {
         "events": sorted({each["event"] for each in switch}),
         "drop": found(first(switch, event="drop"), *AUTHOR, "reason_subsystem", "location"),
+        "inferred": inferred(lines, 9999),
     }
     return told
 
@@ -340,7 +357,7 @@ def main(result: str, *tiers: str) -> None:
                 "problems": [line.get("text") for line in lines if line["type"] == "problem"],
                 "events": len(events),
                 "lost": stop.get("lost"),
-                "told": judge(events),
+                "told": judge(lines, events),
                 "said": said[-2000:],
             }
             Path(result).write_text(json.dumps(answer, indent=1) + "\n")

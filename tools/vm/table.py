@@ -18,6 +18,9 @@ HEAD = (
     "OVS drop",
 )
 Told = dict[str, Any]
+#: The stories' namespaces and devices by their part.
+PARTS = {"bwvs": "server", "bwvr": "router"}
+DEVICES = {"bwvs0": "its device", "qr-bwv": "its `qr-` device"}
 
 
 def author(told: Told) -> str:
@@ -27,7 +30,13 @@ def author(told: Told) -> str:
         return "not told"
     reason = f", {each['reason']}" if each.get("reason") else ""
     by = f" (told by {each['by']})" if each.get("by") else ""
-    return f"{each.get('netns')} {each.get('device')} `{each.get('function')}`{reason}{by}"
+    part, device = spoken(each.get("netns"), PARTS), spoken(each.get("device"), DEVICES)
+    return f"{part}, {device} `{each.get('function')}`{reason}{by}"
+
+
+def spoken(name: str | None, parts: dict[str, str]) -> str:
+    """A name as readers of the table know it."""
+    return "not told" if name is None else parts.get(name, name)
 
 
 def bare_ack(told: Told) -> str:
@@ -45,10 +54,11 @@ def bare_ack(told: Told) -> str:
 
 def dropped(told: Told) -> str:
     """Where and why something was dropped."""
-    drop, hook = told.get("drop") or {}, told.get("hook") or {}
+    drop, hook, guess = (told.get(key) or {} for key in ("drop", "hook", "inferred"))
     words = [
-        f"`{drop['function']}` {drop.get('reason')} in {drop.get('netns')}" if drop else "",
+        f"`{drop['function']}` {drop.get('reason')} in {spoken(drop.get('netns'), PARTS)}" if drop else "",
         f"hook {hook['hook']}: {hook['verdict']}" if hook else "",
+        f"inferred in the account: `{guess['function']}` in {guess['netns']}" if guess else "",
     ]
     return "; ".join(word for word in words if word) or "not told"
 

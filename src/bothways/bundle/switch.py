@@ -96,7 +96,8 @@ def _bridge(
     place = f"hosts/{host}/ovs/{name}"
     ages = partial(reader.ages.of_bridge, host, name)
     ports = reader.parsed(parse_ports, f"{place}.ports.txt", ages("ports"))
-    flows = reader.dump(parse_flows, f"{place}.flows.txt", ages("flows"))
+    whole = f"{place}.flows.txt" not in reader.partial
+    flows = reader.dump(partial(parse_flows, whole=whole), f"{place}.flows.txt", ages("flows"))
     show, ovsdb = described
     if ovsdb is None:
         ovsdb = _completed(name, show, cast("tuple[Port, ...] | None", ports), rows)

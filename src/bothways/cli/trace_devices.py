@@ -6,6 +6,7 @@ import fnmatch
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from difflib import get_close_matches
 from typing import Any, Final
 
 import click
@@ -19,6 +20,8 @@ __all__ = ["command", "devices_text"]
 Row = Mapping[str, Any]
 
 _LOCAL: Final = "local"
+_SHOWN: Final = 8
+_WILD: Final = frozenset("*?[")
 _HEAD: Final = ("", "device", "driver", "mtu", "state", "transmitted by")
 
 
@@ -39,12 +42,14 @@ def command(hosts: tuple[str, ...], netns: tuple[str, ...], device: tuple[str, .
     veth_xmit, tun_net_xmit, internal_dev_xmit of Open vSwitch. The kernel shows it nowhere, so a BPF program
     reads it; where none can run the rest is told all the same. It changes nothing and needs root.
 
-    Exit 4 where a host could not be asked, or may not be looked at.
+    Exit 4 where a host could not be asked, or may not be looked at; 2 where there is nothing of that name.
     """
     asked = hosts or (_LOCAL,)
     with ThreadPoolExecutor(max_workers=len(asked)) as pool:
         answers = list(pool.map(_ask, asked))
     failed = [error for _, error in answers if error is not None]
+    if not failed:
+        _refuse_strangers([row for rows, _ in answers for row in rows], netns, device)
     for host, (rows, _) in zip(asked, answers, strict=True):
         chosen = list(_chosen(rows, netns, device))
         if as_json:
@@ -83,6 +88,29 @@ def _ask(host: str) -> tuple[list[Row], CommandError | None]:
         return list(told), None
     named = "" if host == _LOCAL else f"{host}: "
     return list(told), CommandError(f"{named}{ending.text or 'the probe could not run'}", ending.hint)
+
+
+def _refuse_strangers(rows: Sequence[Row], netns: Sequence[str], device: Sequence[str]) -> None:
+    """
+    Say that nothing is as it was asked for: that a glob fits nothing is an answer, a name is a mistake.
+
+    :raises CommandError: if there is no namespace or no device of a name on any host.
+    """
+    for name in netns:
+        if not any(row.get("type") == "namespace" for row in _chosen(rows, (name,), ())):
+            have = sorted(str(row.get("netns")) for row in rows if row.get("type") == "namespace")
+            near = get_close_matches(name, have, 3) or have[:_SHOWN]
+            message = f"there is no network namespace `{name}`"
+            _refuse((name,), message, f"there is {', '.join(near)} …")
+    if device and not any(row.get("type") == "namespace" for row in _chosen(rows, netns, device)):
+        message = f"there is no device `{' or '.join(device)}`{' in these namespaces' if netns else ''}"
+        _refuse(device, message, "`bothways trace devices` lists them all")
+
+
+def _refuse(names: Sequence[str], message: str, hint: str) -> None:
+    if not any(set(name) & _WILD for name in names):
+        raise CommandError(message, hint, ExitCode.WRONG_USAGE)
+    tell(message)
 
 
 def _shut_out(rows: Sequence[Row]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -29,6 +30,7 @@ from bothways.report.kernel_live import LiveSheet
 from bothways.report.words import counted, plain, problem_line
 from bothways.trace.command import Command, start_command
 from bothways.trace.filter_plan import FilterPlan
+from bothways.trace.profile import Profile
 from bothways.trace.session import Probe, Said, Session
 from bothways.trace.sink import BundleSink
 
@@ -38,6 +40,7 @@ __all__ = ["run_trace"]
 MOST_EVENTS: Final = 60_000
 #: What is still on its way when the user's command has ended.
 _AFTER_S: Final = 0.4
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def run_trace(wanted: Wanted) -> int:
@@ -56,7 +59,7 @@ def run_trace(wanted: Wanted) -> int:
         tell(f"filtered behind the kernel part: {', '.join(planned.behind)}")
     probes = start_probes(wanted, probe_arguments(wanted, profile, planned))
     try:
-        return _Run(wanted, planned, probes).through()
+        return _Run(wanted, profile, planned, probes).through()
     finally:
         end_probes(probes)
 
@@ -96,13 +99,16 @@ class _Kept:
 class _Run:
     """One trace while it goes on."""
 
-    def __init__(self, wanted: Wanted, plan: FilterPlan, probes: Sequence[tuple[str, Probe]]) -> None:
+    def __init__(
+        self, wanted: Wanted, profile: Profile, plan: FilterPlan, probes: Sequence[tuple[str, Probe]]
+    ) -> None:
         self._wanted = wanted
         self._probes = probes
         # Lines that only go into files and to programs need not be understood.
         self._accounts = not wanted.as_json or wanted.pcapng is not None
         self._session = Session([probe for _, probe in probes], plan, unread=not self._accounts)
-        self._sheet = LiveSheet(width=width() if colour() else 0, colour=colour())
+        self._unsaid = frozenset(profile.unsaid)
+        self._sheet = LiveSheet(width=width() if colour() else 0, colour=colour(), unsaid=self._unsaid)
         self._kept = _Kept()
         title = f"kernel trace of {wanted.filter}" if wanted.filter else "kernel trace"
         self._sink = None if wanted.output is None else BundleSink(wanted.output, title, wanted.rotate)
@@ -127,7 +133,9 @@ class _Run:
         except OSError as error:
             raise CommandError(
                 f"`{error.filename or self._wanted.output}` cannot be written: {reason(error)}",
-                "name a folder that you may write to",
+                "free space there, or name another folder"
+                if error.errno in _FULL
+                else "name a folder that you may write to",
             ) from error
         finally:
             if self._command is not None:
@@ -148,7 +156,9 @@ class _Run:
             del number
             self._session.stop()
 
-        before = {each: signal.signal(each, ask) for each in (signal.SIGINT, signal.SIGTERM)}
+        # Under nohup a terminal that closes is no reason to end.
+        hung_up = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)
+        before = {each: signal.signal(each, ask) for each in (signal.SIGINT, signal.SIGTERM, *hung_up)}
         try:
             yield
         finally:
@@ -167,7 +177,9 @@ class _Run:
             if said.line is None or isinstance(said.line, KernelEvent):
                 if most is not None and self._told >= most:
                     continue
-                self._told += 1
+                # What is not shown is not counted, or fewer lines than wanted would stand there.
+                shown = self._wanted.as_json or said.line is None or said.line.happening not in self._unsaid
+                self._told += shown
                 events.append(said)
             else:
                 self._note(said)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Final
 
@@ -66,6 +67,18 @@ def refuse_contradictions(wanted: Wanted) -> None:
         )
     if wanted.listing and (wanted.filter or wanted.argv):
         raise CommandError("--list takes no FILTER and no command", "leave them out", ExitCode.WRONG_USAGE)
+    if wanted.listing and (wanted.output is not None or wanted.pcapng is not None):
+        raise CommandError(
+            "--list traces nothing that could be kept", "leave -o or --pcapng out", ExitCode.WRONG_USAGE
+        )
+    if wanted.timeout is not None and not isfinite(wanted.timeout):
+        raise CommandError(
+            f"--timeout {wanted.timeout:g} is no time",
+            "leave it out to trace until Ctrl-C",
+            ExitCode.WRONG_USAGE,
+        )
+    if wanted.pcapng is not None:
+        _refuse_capture(wanted.pcapng)
     if wanted.output is None:
         return
     try:
@@ -76,6 +89,20 @@ def refuse_contradictions(wanted: Wanted) -> None:
     if is_file:
         message = f"`{wanted.output}` is a file, and a bundle is a folder"
         raise CommandError(message, "name a folder, a new one or one that is there", ExitCode.WRONG_USAGE)
+
+
+def _refuse_capture(path: Path) -> None:
+    """Say before the trace that its capture could not be written."""
+    try:
+        if path.is_dir():
+            message = f"`{path}` is a folder, and --pcapng writes a file"
+            raise CommandError(message, "name a file in it", ExitCode.WRONG_USAGE)
+        if not path.parent.is_dir():
+            message = f"`{path}` cannot be written: there is no folder `{path.parent}`"
+            raise CommandError(message, "make it, or name another file")
+    except OSError as error:
+        message = f"`{path}` cannot be looked at: {reason(error)}"
+        raise CommandError(message, "name a file that you may write") from None
 
 
 def plan(wanted: Wanted) -> tuple[Profile, FilterPlan]:
@@ -109,7 +136,8 @@ def probe_arguments(wanted: Wanted, profile: Profile, plan: FilterPlan) -> list[
         argv += ["--ring-size", str(wanted.ring_size)]
     if wanted.tier is not None:
         argv += ["--tier", wanted.tier]
-    if wanted.count is not None and plan.exact and len(wanted.hosts) <= 1:
+    counts_all = wanted.as_json or not profile.unsaid  # what is not shown is not counted
+    if wanted.count is not None and counts_all and plan.exact and len(wanted.hosts) <= 1:
         argv += ["--count", str(wanted.count)]
     return [*argv, *(["--allow-system-changes"] if wanted.allow_system_changes else [])]
 

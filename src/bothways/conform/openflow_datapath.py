@@ -95,7 +95,10 @@ def _run(doing: _Doing, actions: str) -> None:
         act = _ACTIONS.get(name)
         if act is None:
             raise NotFollowedError(f"datapath action {name}")
-        act(doing, inside.removesuffix(")"))
+        try:
+            act(doing, inside.removesuffix(")"))
+        except (ValueError, KeyError, IndexError) as error:
+            raise NotFollowedError(f"datapath action {name}, which cannot be read") from error
 
 
 # -- each action ---------------------------------------------------------------------------------------
@@ -226,6 +229,8 @@ def _check_length(doing: _Doing, inside: str) -> None:
             doing.forks += [(found, False) for found in _FORK.findall(actions)]
 
 
+#: bit of a fragment that is not the first
+_LATER: Final = 2
 _FORK: Final = re.compile(r"\brecirc\((0x[0-9a-f]+)\)")
 #: ``src=10.0.0.1-10.0.0.9:1-5``, ``dst=[fd00::1]:80``, ``src=fd00::1-fd00::9``: an address, and ports behind
 #: it or behind the last one.
@@ -247,7 +252,7 @@ def _ct(doing: _Doing, inside: str) -> None:
     address, port = (found[2] or found[4]).strip("[]"), found[3]
     name = f"nw_{found[1]}" if "." in address else f"ipv6_{found[1]}"
     doing.fields[name] = int(ip_address(address))
-    if port:
+    if port and not doing.fields.get("nw_frag", 0) & _LATER:  # there is no transport header in it
         ported = "tp" if doing.fields.get("ip_proto") not in (1, 58) else "icmp"
         end = {"src": "type", "dst": "code"}[found[1]] if ported == "icmp" else found[1]
         doing.fields[f"{ported}_{end}"] = int(port) & (0xFF if ported == "icmp" else 0xFFFF)

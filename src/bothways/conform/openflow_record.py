@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from bothways.conform.openflow_case import BridgeRecord, Setting
@@ -21,6 +21,20 @@ _DP_PORT: Final = re.compile(r"^ +(\S+) (\d+)/(\d+):")
 _BEYOND: Final = ("mirrors",)
 #: settings that change what happens and that the model has
 _SETTINGS: Final = ("stp", "rstp", "mcast_snooping")
+#: column of a port or a mirror -> whether a value is of its kind
+_COLUMNS: Final[Mapping[str, Callable[[Any], bool]]] = {
+    **{name: lambda value: isinstance(value, Mapping) for name in ("options", "other_config")},
+    **{
+        name: lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value)
+        for name in ("config", "state", "select_src_port", "select_dst_port")
+    },
+    **{
+        name: lambda value: all(
+            isinstance(each, int) for each in (value if isinstance(value, list) else [value])
+        )
+        for name in ("trunks", "cvlans", "select_vlan")
+    },
+}
 #: what a flow line says about itself that the switch does not need
 _NOISE: Final = re.compile(r"\breset_counts\b ?")
 
@@ -44,14 +58,14 @@ def bridge_of(name: str, given: Mapping[str, Any]) -> BridgeRecord:
         ports += [{**row, **face, **bond} for face in faces]
     return BridgeRecord(
         name=name,
-        ports=tuple(ports),
+        ports=_whole(ports),
         flows=_texts(_NOISE.sub("", str(flow)) for flow in given["flows"]),
         groups=_texts(given.get("groups") or ()),
         fdb=str(given.get("fdb") or ""),
         tlv_map=str(given.get("tlv_map") or ""),
         beyond=tuple(beyond),
         settings=frozenset(word for word in _SETTINGS if given.get(word)),
-        mirrors=mirrors,
+        mirrors=_whole(mirrors),
     )
 
 
@@ -64,7 +78,7 @@ def pipeline_of(given: Mapping[str, Any]) -> Setting:
     local = {"name": PIPELINE_BRIDGE, "ofport": _LOCAL, "type": "internal"}
     record = BridgeRecord(
         name=PIPELINE_BRIDGE,
-        ports=(*given["ports"], local),
+        ports=_whole((*given["ports"], local)),
         flows=_texts(given["flows"]),
         groups=_texts(given.get("groups") or ()),
         tlv_map=str(given.get("tlv_map") or _TLV_MAP),
@@ -91,7 +105,7 @@ def seed_of(given: Mapping[str, Any]) -> Setting:
     ports = given.get("ports") or [{"name": f"p{n}", "ofport": n, "type": "dummy"} for n in sorted(numbers)]
     local = {"name": bridge, "ofport": _LOCAL, "type": "internal"}
     groups = _texts(given.get("groups") or ())
-    record = BridgeRecord(bridge, (*ports, local), _texts(flows), groups, encoded=True)
+    record = BridgeRecord(bridge, _whole((*ports, local)), _texts(flows), groups, encoded=True)
     of = {(bridge, int(port["ofport"])): str(port["ofport"]) for port in ports}
     return Setting({bridge: record}, of)
 
@@ -120,6 +134,24 @@ def _first_word(args: Iterable[str]) -> int:
             continue
         return index
     raise ValueError("args name no bridge")
+
+
+def _whole(rows: Iterable[Any]) -> tuple[Mapping[str, Any], ...]:
+    """
+    Ports or mirrors, each column of the kind that it has in OVSDB, or missing.
+
+    :raises KeyError, TypeError: if one is not so.
+    """
+    kept: list[Mapping[str, Any]] = []
+    for row in rows:
+        if not isinstance(row["name"], str):
+            raise TypeError("a name that is no text")
+        for column, right in _COLUMNS.items():
+            value = row.get(column)
+            if value is not None and not right(value):
+                raise TypeError(f"`{column}` of {row['name']}")
+        kept.append(row)
+    return tuple(kept)
 
 
 def _texts(given: Iterable[Any]) -> tuple[str, ...]:

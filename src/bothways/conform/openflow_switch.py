@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -29,6 +29,11 @@ _PROGRAMS: Final = ("ovsdb-tool", "ovsdb-server", "ovs-vswitchd", "ovs-vsctl", "
 _VERSION: Final = "OpenFlow15"
 _PROTOCOLS: Final = "protocols=[OpenFlow10,OpenFlow11,OpenFlow12,OpenFlow13,OpenFlow14,OpenFlow15]"
 _PATIENCE: Final = 20.0
+#: what ``ovs-ofctl show`` says of a port -> how ``mod-port`` sets it
+_SETTINGS: Final = {
+    "NO_FLOOD": "no-flood", "NO_FWD": "no-forward", "NO_RECV": "no-receive", "PORT_DOWN": "down",
+    "NO_PACKET_IN": "no-packet-in",
+}  # fmt: skip
 _LOCAL: Final = 65534
 
 
@@ -97,7 +102,7 @@ class PrivateSwitch:
 
     # -- what is asked -----------------------------------------------------------------------------
 
-    def bridges(self, records: Iterable[BridgeRecord]) -> None:
+    def bridges(self, records: Sequence[BridgeRecord]) -> None:
         """Make bridges with their ports, in place of those that are there."""
         words: list[str] = []
         for name in self._vsctl("list-br").split():
@@ -105,6 +110,17 @@ class PrivateSwitch:
         for record in records:
             words += _made(record)
         self._vsctl(*words)
+        for record in records:
+            for row in record.ports:
+                for setting in row.get("config") or ():
+                    self._modified(record.name, str(row["name"]), _SETTINGS[setting])
+
+    def _modified(self, bridge: str, port: str, setting: str) -> None:
+        target = f"unix:{self._folder}/{bridge}.mgmt"
+        # NO_FLOOD is known to OpenFlow 1.0 alone
+        done = self._run("ovs-ofctl", "-O", "OpenFlow10", "mod-port", target, port, setting)
+        if done.returncode:
+            raise CannotAskError(f"ovs-ofctl: {done.stderr.strip()}", "the switch does not take this setting")
 
     def load(self, bridge: str, flows: Iterable[str], groups: Iterable[str] = ()) -> None:
         """

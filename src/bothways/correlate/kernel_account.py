@@ -17,6 +17,7 @@ from bothways.correlate.kernel_life import Life
 from bothways.correlate.kernel_packet import Grouped, group_events
 from bothways.correlate.kernel_parting import partings_of
 from bothways.correlate.kernel_provoked import provocations
+from bothways.correlate.kernel_watch import watches_of
 from bothways.facts.kernel_account import KernelAccount, TimedEvent, TracedPacket
 from bothways.facts.kernel_event import KernelEvent
 from bothways.facts.kernel_trace import KernelTrace, TraceStart
@@ -38,7 +39,7 @@ def account(traces: Iterable[KernelTrace]) -> KernelAccount:
         TracedPacket(number, _events(group, times), provoked[number - 1], group.copies)
         for number, group in enumerate(groups, 1)
     )
-    deeds = deeds_of(packets, _ends(runs))
+    deeds = deeds_of(packets, watches_of(runs))
     return KernelAccount(
         packets,
         deeds,
@@ -82,14 +83,6 @@ def _span(trace: KernelTrace) -> tuple[int, int]:
     clocks = [end.clock for end in ends if end is not None and end.clock is not None]
     times = [*(clock.monotonic_ns for clock in clocks), *(event.time_ns for event in trace.events)]
     return min(times, default=0), max(times, default=0)
-
-
-def _ends(traces: Sequence[KernelTrace]) -> dict[str, int]:
-    """When each host's trace ended, of those that say so: by the host's monotonic clock, nanoseconds."""
-    stops = ((trace.host, trace.stop) for trace in traces)
-    return {
-        host: stop.clock.monotonic_ns for host, stop in stops if stop is not None and stop.clock is not None
-    }
 
 
 def _events(group: Grouped, times: HostTimes) -> tuple[TimedEvent, ...]:

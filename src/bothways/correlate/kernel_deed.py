@@ -12,8 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from bothways.correlate.kernel_identity import Ends, ends_of
+from bothways.correlate.kernel_last_action import sent_copies, unsent
 from bothways.correlate.kernel_provoked import is_error
 from bothways.correlate.kernel_swallowed import swallowed
+from bothways.correlate.kernel_watch import Watch
 from bothways.facts.kernel_account import Deed, DeedKind, Known, Provocation, TracedPacket
 from bothways.facts.kernel_event import Happening, KernelEvent, function_name
 from bothways.facts.packet import Flag, Packet
@@ -57,6 +60,9 @@ _LEFT: Final = frozenset({"QUEUE_PURGE"})
 _CLOSERS: Final = frozenset({"inet_sock_destruct", "packet_sock_destruct", "skb_queue_purge"})
 #: Reasons for which a station leaves alone what is another one's.
 _OTHERS: Final = frozenset({"OTHERHOST"})
+#: Where TCP takes segments; without a reason it frees there what TIME-WAIT has taken.
+_TCP: Final = frozenset({"tcp_v4_rcv", "tcp_v6_rcv"})
+_UNSAID: Final = frozenset({None, "NOT_SPECIFIED"})
 #: What a packet was last seen doing where it was taken.
 _TAKEN: Final = frozenset(
     {Happening.RECEIVE, Happening.IP_RECEIVE, Happening.LOCAL_DELIVER, Happening.RST_RECEIVED}
@@ -91,20 +97,28 @@ def maker_in(kind: DeedKind, stack: Sequence[str] | None) -> str | None:
     return None
 
 
-def deeds_of(packets: Sequence[TracedPacket], ends: Mapping[str, int] | None = None) -> tuple[Deed, ...]:
+def deeds_of(packets: Sequence[TracedPacket], watches: Mapping[str, Watch] | None = None) -> tuple[Deed, ...]:
     """
     Every deed, in the order of time on each host.
 
-    :param ends: when the trace of each host ended, by the host's monotonic clock, nanoseconds.
+    :param watches: what each host's trace would have shown.
     """
-    deeds = list(_told(packets))
+    told = watches or {}
+    deeds = [_unsent(deed, told.get(deed.event.host, Watch())) for deed in _told(packets)]
     known = {(deed.kind, deed.packet) for deed in deeds if deed.packet is not None}
     deeds.extend(deed for deed in _unannounced(packets) if (deed.kind, deed.packet) not in known)
     answered = {d.provoked_by.number for d in deeds if d.provoked_by is not None and not d.foreign}
-    deeds.extend(_drops(packets, answered, ends or {}))
-    deeds.extend(swallowed(packets))
+    deeds.extend(_drops(packets, answered, told))
+    deeds.extend(swallowed(packets, told))
+    deeds.extend(unsent(packets, told))
     order = {id(timed.event): timed.low_ns for packet in packets for timed in packet.events}
     return tuple(sorted(deeds, key=lambda deed: order.get(id(deed.event), deed.event.time_ns)))
+
+
+def _unsent(deed: Deed, watch: Watch) -> Deed:
+    """Mark what was made and went nowhere: no way back, or the kernel holds such errors back."""
+    waited = watch.went_on(deed.event.time_ns, _TAKES_NS) and watch.shows(Happening.XMIT)
+    return replace(deed, unsent=True) if deed.packet is None and waited else deed
 
 
 def _told(packets: Sequence[TracedPacket]) -> Iterator[Deed]:
@@ -114,12 +128,16 @@ def _told(packets: Sequence[TracedPacket]) -> Iterator[Deed]:
     for packet in packets:
         if packet.provoked_by is not None:
             answers.setdefault(packet.provoked_by.number, []).append(packet)
+    of_sockets = _made_by_sockets(packets)
     for packet in packets:
         for timed in packet.events:
             kind = _TOLD.get(timed.event.happening)
             if kind is None:
                 continue
-            deed = _announced(kind, timed.event, packet, answers.get(packet.number, ()))
+            if kind is DeedKind.RST and not timed.event.buffer:
+                deed = _of_socket(timed.event, of_sockets)
+            else:
+                deed = _announced(kind, timed.event, packet, answers.get(packet.number, ()))
             provoker = None if deed.provoked_by is None else deed.provoked_by.number
             if deed.packet is None and provoker is None:
                 yield deed
@@ -146,6 +164,35 @@ def _announced(
     if function is None and answer is not None:
         function, by_stack = _function(kind, answer.first)
     return Deed(kind, event, number, function, by_stack, Provocation(packet.number, known))
+
+
+#: RSTs that answer nobody, by host and ends.
+_OfSockets = dict[tuple[str, Ends], list[TracedPacket]]
+
+
+def _made_by_sockets(packets: Sequence[TracedPacket]) -> _OfSockets:
+    found: _OfSockets = {}
+    for packet in packets:
+        headers = packet.headers
+        if headers is None or packet.provoked_by is not None or not _is(DeedKind.RST, headers.packet):
+            continue
+        ends = ends_of(headers)
+        if ends is not None and _begins(packet.first):
+            found.setdefault((packet.first.host, ends), []).append(packet)
+    return found
+
+
+def _of_socket(event: KernelEvent, resets: _OfSockets) -> Deed:
+    """A RST that a socket sent by itself: the kernel tells of it when it is on its way already."""
+    function, by_stack = _function(DeedKind.RST, event)
+    ends = None if event.packet is None else ends_of(event.packet)
+    known = () if ends is None else resets.get((event.host, ends), ())
+    for packet in known:
+        first = packet.first
+        there = event.netns is None or first.netns is None or event.netns == first.netns
+        if there and abs(first.time_ns - event.time_ns) <= _AT_ONCE_NS:
+            return Deed(DeedKind.RST, event, packet.number, function, by_stack)
+    return Deed(DeedKind.RST, event, None, function, by_stack)
 
 
 def _answer(kind: DeedKind, event: KernelEvent, answers: Sequence[TracedPacket]) -> TracedPacket | None:
@@ -200,7 +247,9 @@ def _is(kind: DeedKind, packet: Packet) -> bool:
     return is_error(packet)
 
 
-def _drops(packets: Sequence[TracedPacket], answered: set[int], ends: Mapping[str, int]) -> Iterator[Deed]:
+def _drops(
+    packets: Sequence[TracedPacket], answered: set[int], watches: Mapping[str, Watch]
+) -> Iterator[Deed]:
     """
     Every drop.
 
@@ -215,16 +264,20 @@ def _drops(packets: Sequence[TracedPacket], answered: set[int], ends: Mapping[st
             if event.happening is not Happening.DROP or event.reason in _DONE:
                 continue
             # What was answered is freed as dropped too; and a copy is no loss where the packet went on.
-            copy = _went_on(packet, event) or _lives_elsewhere(packet, event)
+            copy = _went_on(packet, event) or _lives_elsewhere(packet, event) or sent_copies(packet, event)
             aside = copy or packet.number in answered or _is_left(event) or _for_nobody(event)
             if copy:
                 copied.add((event.place, event.where))
             drops.append(Deed(DeedKind.DROP, event, packet.number, event.where, aside=aside))
     for deed in drops:
         event = deed.event
-        late = not deed.aside and event.time_ns > ends.get(event.host, event.time_ns) - _TAKES_NS
-        late = late and event.host in ends and (event.place, event.where) in copied
+        watch = watches.get(event.host, Watch())
+        ended = watch.until_ns is not None and not watch.went_on(event.time_ns, _TAKES_NS)
+        late = not deed.aside and ended and (event.place, event.where) in copied
         yield replace(deed, aside=True, late=True) if late else deed
+
+
+_PING: Final = "ping_rcv"
 
 
 def _is_left(drop: KernelEvent) -> bool:
@@ -233,9 +286,17 @@ def _is_left(drop: KernelEvent) -> bool:
 
 
 def _for_nobody(drop: KernelEvent) -> bool:
-    """True for a RST that met no connection: nobody misses it."""
+    """
+    True for what nobody misses.
+
+    A RST that met no connection, or one in TIME-WAIT; an echo reply without a socket of its own
+    (``ping_rcv``): raw sockets, as that of ``ping`` run by root, got their copies before.
+    """
+    if drop.where == _PING:
+        return True
     headers = None if drop.packet is None else drop.packet.carried.packet
-    return drop.reason == "NO_SOCKET" and headers is not None and _is(DeedKind.RST, headers)
+    met_none = drop.reason == "NO_SOCKET" or (drop.reason in _UNSAID and drop.where in _TCP)
+    return met_none and headers is not None and _is(DeedKind.RST, headers)
 
 
 def _went_on(packet: TracedPacket, drop: KernelEvent) -> bool:

@@ -8,19 +8,23 @@ ACK bears its acknowledgment number (RFC 9293 section 3.10.7), and an ICMP error
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from bothways.correlate.kernel_identity import Ends, Translations, quoted_key
 from bothways.correlate.kernel_packet import Grouped
 from bothways.facts.kernel_account import Known, Provocation
-from bothways.facts.kernel_event import Happening, KernelEvent
+from bothways.facts.kernel_event import Happening, KernelEvent, function_name
 from bothways.facts.packet import ICMP, ICMP6, Flag, Packet, Tcp
 
 __all__ = ["answers_packet", "is_error", "provocations"]
 
 #: A stack answers at once; a timer that resets later answers nobody.
 _AT_ONCE_NS: Final = 200_000_000
+#: What an error is about is often freed right behind it, however long it had waited.
+_FREED_NS: Final = 1_000_000
+#: What a socket sends a RST with that was closed or ended: nobody asked for it.
+_ACTIVE: Final = "tcp_send_active_reset"
 #: ICMP types that report an error: RFC 792 (with redirect), RFC 4443 (below 128).
 _ERRORS: Final = frozenset({3, 4, 5, 11, 12})
 _V6_INFORMATION: Final = 128
@@ -53,13 +57,17 @@ def provocations(groups: Sequence[Grouped], names: Translations) -> list[Provoca
         (life.run, life.id): group.number for group in groups for life in group.lives if life.id is not None
     }
     found: list[Provocation | None] = []
+    of_sockets = _of_sockets(groups)
     arrivals: _Arrivals | None = None
     for group in groups:
+        headers = _answering(group)
+        if headers is not None and _by_itself(group, headers, of_sockets):
+            found.append(None)
+            continue
         said = _told(group, by_id)
         if said is not None and said != group.number:
             found.append(Provocation(said, Known.KERNEL))
             continue
-        headers = _answering(group)
         if headers is None:
             found.append(None)
             continue
@@ -129,6 +137,37 @@ def _answering(group: Grouped) -> Packet | None:
     return headers if reset or is_error(headers) else None
 
 
+#: RSTs that sockets were told to have sent, by run and addresses: when.
+_OfSockets = dict[tuple[int, Ends], list[int]]
+
+
+def _of_sockets(groups: Sequence[Grouped]) -> _OfSockets:
+    found: _OfSockets = {}
+    for group in groups:
+        for life in group.lives:
+            for event in life.events:
+                if event.happening is Happening.RST_SENT and not event.buffer and event.packet is not None:
+                    ends = _ends(event.packet.carried.packet)
+                    if ends is not None:
+                        found.setdefault((life.run, ends), []).append(event.time_ns)
+    return found
+
+
+def _by_itself(group: Grouped, headers: Packet, of_sockets: _OfSockets) -> bool:
+    """
+    True for a RST that a socket sent as it was closed, and that is no answer.
+
+    Its numbers fit the last segment all the same, and by them the kernel part may have taken it for one.
+    """
+    life, ends = group.lives[0], _ends(headers)
+    if headers.tcp is None or ends is None:
+        return False
+    if _ACTIVE in map(function_name, life.first.stack or ()):
+        return True
+    moments = of_sockets.get((life.run, ends), ())
+    return any(abs(moment - life.first.time_ns) <= _AT_ONCE_NS for moment in moments)
+
+
 def _by_numbers(
     group: Grouped, headers: Packet, arrivals: _Arrivals, names: Translations
 ) -> Provocation | None:
@@ -138,6 +177,10 @@ def _by_numbers(
     for key in _referred(headers):
         rows = arrivals.get((life.run, life.first.netns, *key), [])
         place = bisect_right(rows, life.first.time_ns, key=lambda row: row[0])
+        behind = rows[place : place + _MOST_LOOKED_AT]
+        freed = _freed_behind(behind, life.first, lambda packet: answers_packet(headers, packet, names))
+        if freed is not None:
+            return Provocation(freed, Known.NUMBERS)
         for moment, number, event in reversed(rows[max(0, place - _MOST_LOOKED_AT) : place]):
             if life.first.time_ns - moment > _AT_ONCE_NS or event.packet is None:
                 break
@@ -145,6 +188,19 @@ def _by_numbers(
                 best = max(best or (moment, number), (moment, number))
                 break
     return None if best is None else Provocation(best[1], Known.NUMBERS)
+
+
+def _freed_behind(
+    rows: Sequence[tuple[int, int, KernelEvent]], first: KernelEvent, answers: Callable[[Packet], bool]
+) -> int | None:
+    """The packet that is answered, if it was dropped at once behind the answer on the same processor."""
+    for moment, number, event in rows:
+        if moment - first.time_ns > _FREED_NS:
+            break
+        dropped = event.happening is Happening.DROP and event.cpu in (None, first.cpu)
+        if dropped and event.packet is not None and answers(event.packet.carried.packet):
+            return number
+    return None
 
 
 def _referred(answer: Packet) -> Iterator[tuple[object, ...]]:

@@ -7,9 +7,10 @@ did its work. One that was answered has its SYN/ACK made before it is freed, on 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from bothways.correlate.kernel_watch import Watch
 from bothways.facts.kernel_account import Deed, DeedKind, TracedPacket
 from bothways.facts.kernel_event import Happening, KernelEvent, function_name
 from bothways.facts.packet import Flag, Packet
@@ -23,7 +24,11 @@ _FREES: Final = frozenset(
 )
 
 
-def swallowed(packets: Sequence[TracedPacket]) -> Iterator[Deed]:
+#: What has to be told so that a missing answer means something.
+_NEEDED: Final = (Happening.XMIT, Happening.RECEIVE)
+
+
+def swallowed(packets: Sequence[TracedPacket], watches: Mapping[str, Watch]) -> Iterator[Deed]:
     """Yield a deed for each SYN that ended at a listener without a SYN/ACK, a RST or anything else."""
     made = [
         (packet.first, headers.packet)
@@ -34,6 +39,8 @@ def swallowed(packets: Sequence[TracedPacket]) -> Iterator[Deed]:
         end = packet.events[-1].event
         headers = packet.headers
         if headers is None or not _is_syn(headers.packet) or not _taken(end):
+            continue
+        if not watches.get(end.host, Watch()).shows(*_NEEDED, elsewhere=False):
             continue
         arrived = _arrival(packet, end)
         if arrived is not None and not any(_answers(first, other, arrived, end) for first, other in made):

@@ -41,6 +41,11 @@ _DID: Final = {
     DeedKind.ICMP: "sent an ICMP error",
     DeedKind.DROP: "dropped the packet",
 }
+#: What follows from what did not happen, by the function in which it does.
+_INFERRED: Final = {
+    "tcp_conn_request": "a listener at {} took the SYN and did not answer it, as with a full accept queue",
+    "do_execute_actions": "Open vSwitch's datapath at {} took the packet and sent it nowhere",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,8 +260,11 @@ def _claim(deed: Deed) -> str:
         what = "a RST" if deed.kind is DeedKind.RST else "an ICMP error"
         return f"{what} came in at {event.place} from a station that was not traced"
     if deed.inferred:
-        return f"a listener at {event.place} took the SYN and did not answer it, as with a full accept queue"
+        return _INFERRED.get(deed.function or "", "a packet ended at {}").format(event.place)
     function = "" if deed.function is None else f" in {deed.function}"
+    if deed.unsent:
+        what = "a RST" if deed.kind is DeedKind.RST else "an ICMP error"
+        return f"the kernel of {event.place} made {what}{function}{why}, and its transmission was not seen"
     answered = "" if deed.provoked_by is None else ", in answer to a packet of this connection"
     return f"the kernel of {event.place} {_DID[deed.kind]}{function}{answered}{why}"
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from bothways.diagnose.case import Case
+from bothways.diagnose.counted_drop import counted_drop
 from bothways.diagnose.cut_short import cut_short
 from bothways.diagnose.open_end import open_end
 from bothways.diagnose.verdict import Explanation
@@ -117,9 +118,8 @@ def _of_switch(host: Host, address: str) -> Iterator[tuple[str, Next]]:
 
 def _undecided(case: Case) -> str:
     seen = "" if case.story is None else f"observed: {case.story.fate}; "
-    return (
-        f"{seen}predicted: {case.walk.fate} ({case.walk.why}); no cause that bothways knows explains it yet"
-    )
+    why = f"{case.walk.why}{counted_drop(case)}"
+    return f"{seen}predicted: {case.walk.fate} ({why}); no cause that bothways knows explains it yet"
 
 
 def _more(case: Case) -> Iterator[Next]:

@@ -102,6 +102,7 @@ class Deed:
     :param aside: it happened to a copy, and the packet itself went on; or the packet had been answered
         already.
     :param inferred: no event tells it: it follows from what did not happen.
+    :param unsent: a RST or ICMP error that was made, and whose transmission would have been seen and was not.
     :param late: the trace ended at once behind it, and what became of copies, as others had there, is not
         told any more; *aside* holds then too.
     """
@@ -116,6 +117,7 @@ class Deed:
     foreign: bool = False
     inferred: bool = False
     late: bool = False
+    unsent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

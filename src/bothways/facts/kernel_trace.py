@@ -55,7 +55,12 @@ class ProbeState:
 
 @dataclass(frozen=True, slots=True)
 class TraceStart:
-    """The first line of a run."""
+    """
+    The first line of a run.
+
+    :param only: what the run was narrowed to: ``events`` (words), ``netns``, ``device``, and ``count`` at
+        which it ends; empty = nothing, None = not told.
+    """
 
     span: Span
     host: str
@@ -67,6 +72,7 @@ class TraceStart:
     tiers: tuple[Tier, ...] = ()
     probes: tuple[ProbeState, ...] = ()
     clock: Moment | None = None
+    only: Mapping[str, object] | None = field(default=None, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

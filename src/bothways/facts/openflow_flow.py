@@ -71,6 +71,7 @@ class Flow:
     :param flags: ``send_flow_rem``, ``check_overlap``, ``reset_counts``, ``no_packet_counts`` …
     :param unread: match terms, actions and facts of the row that are kept as text only, as printed: what they
         do is not known, and neither is what the flow does.
+    :param table_name: name of the table where the dump names it; *table* is then a number that fits it.
     """
 
     table: int
@@ -89,3 +90,4 @@ class Flow:
     hard_age: int | None = None
     flags: frozenset[str] = frozenset()
     unread: tuple[str, ...] = ()
+    table_name: str | None = None

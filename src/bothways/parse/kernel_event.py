@@ -111,7 +111,7 @@ _LINES: Final[Mapping[str, tuple[Callable[..., TraceLine], Table]]] = {
             "machine": ("machine", as_text), "boot_id": ("boot_id", as_text), "tier": ("tier", as_text),
             "tiers": ("tiers", as_several(_made("tier", Tier))),
             "probes": ("probes", as_several(_made("probe", ProbeState))),
-            "clock": ("clock", _made("moment", Moment)),
+            "clock": ("clock", _made("moment", Moment)), "only": ("only", as_object),
         },
     ),
     "ready": (TraceReady, {**_HOST, "seconds": ("seconds", as_real)}),

@@ -2,10 +2,11 @@
 ``ovs-ofctl dump-flows``: rows of every OpenFlow version, whole dumps, filtered views and pasted rows.
 
 Formats: OpenFlow 1.0 to 1.5, with or without counters (``--no-stats``) and names (``--names``), and
-``ovs-appctl bridge/dump-flows``. A row holds ``actions=``; what stands behind the actions after a space is a
-remark, unless it reads as actions. Matches are read by ``openflow_match``, actions by ``openflow_actions``. A
-term or action that cannot be read stays in its flow as not modelled; a row whose table or priority cannot be
-read is left out. Both are problems. Source: ovs-ofctl(8), section Flow Syntax.
+``ovs-appctl bridge/dump-flows``. Tables that have names get numbers from ``openflow_table_names``. A row
+holds ``actions=``; what stands behind the actions after a space is a remark, unless it reads as actions.
+Matches are read by ``openflow_match``, actions by ``openflow_actions``. A term or action that cannot be read
+stays in its flow as not modelled; a row whose table or priority cannot be read is left out. Both are
+problems. Source: ovs-ofctl(8), section Flow Syntax.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from bothways.facts.span import Problem, Span
 from bothways.parse.openflow_facts import DEFAULT_PRIORITY
 from bothways.parse.openflow_lex import assigned
 from bothways.parse.openflow_reader import FlowReader, start_of_actions
+from bothways.parse.openflow_table_names import numbers_of_tables
 from bothways.parse.openflow_values import unquoted
 from bothways.parse.reading import Reading, is_prompt, lines, quoted
 
@@ -30,18 +32,26 @@ __all__ = ["DEFAULT_PRIORITY", "parse_flows", "read_flow", "resolve_ports"]
 _ROWS: Final = (" cookie=", "cookie=", " table=", "table=")
 _HEADER: Final = re.compile(r"\s*(?:NXST|OFPST)\w*[ _]")
 _ROWLIKE: Final = re.compile(r"\s*(?:cookie|table|priority|duration|n_packets)=")
+#: what ``ovs-ofctl`` prints of an answer that it could not read: its octets
+_OCTETS: Final = re.compile(
+    r"[0-9a-f]{8}  (?:[0-9a-f]{2}[ -]){15}[0-9a-f]{2} \||[0-9a-f]{8}  (?:[0-9a-f]{2}[ -])+ +\|"
+)
+_DECODE_ERROR: Final = "***decode error"
 _COMMENT: Final = re.compile(r"\s*(?:#|//)")
 
 
-def parse_flows(text: str, *, file: str, read_at: float | None = None) -> Parsed[Flow]:
+def parse_flows(text: str, *, file: str, read_at: float | None = None, whole: bool = True) -> Parsed[Flow]:
     """
     Read ``ovs-ofctl dump-flows``.
+
+    :param whole: False for a filtered view, whose first table need not be 0: names of tables stay unknown.
 
     Irrelevant are blank lines, comments, prompts and reply headers. A line that begins like a row and has
     no actions was cut off: malformed, as is any other line.
     """
     reading: Reading[Flow] = Reading()
-    reader = FlowReader()
+    tables = numbers_of_tables(text) if whole else {}
+    reader = FlowReader(tables=tables)
     for line in lines(text, file=file, read_at=read_at):
         if line.text.startswith(_ROWS) and "actions=" in line.text:
             _take(reader, line, reading)
@@ -49,14 +59,24 @@ def parse_flows(text: str, *, file: str, read_at: float | None = None) -> Parsed
             reading.skip()
         elif start_of_actions(line.text) is not None:
             _take(reader, line, reading)
-        elif _COMMENT.match(line.text):
+        elif _COMMENT.match(line.text) or _OCTETS.match(line.text):
             reading.skip()
+        elif _DECODE_ERROR in line.text:
+            message = "`ovs-ofctl` could not read the switch's answer, so flows are missing"
+            reading.malformed(line, message, "dump with a later OpenFlow, such as `-O OpenFlow13`")
         elif _ROWLIKE.match(line.text):
             reading.malformed(line, "the flow has no actions", "the row was cut off; dump it again")
         else:
             reading.malformed(
                 line, f"not a flow: {quoted(line.text)}", "expected a row of `ovs-ofctl dump-flows`"
             )
+    named = next((flow for flow in reading.rows if flow.table_name is not None), None)
+    if named is not None:
+        reading.unmodelled(
+            named.span,
+            "the dump names its tables, and their numbers are taken from its order: the first one is 0",
+            "`ovs-ofctl --no-names dump-flows` shows the numbers",
+        )
     return reading.done()
 
 

@@ -47,7 +47,7 @@ from bothways.parse.openflow_fields import FIELDS, subfield
 from bothways.parse.openflow_learn import learn
 from bothways.parse.openflow_lex import Piece, cut, keyed
 from bothways.parse.openflow_outputs import controller, enqueue, output, resubmit, to_port
-from bothways.parse.openflow_values import FORMS, PORTS, number
+from bothways.parse.openflow_values import FORMS, PORTS, number, unquoted
 from bothways.parse.reading import NotModelledError, quoted
 
 __all__ = ["ActionReader", "reads_as_actions"]
@@ -61,11 +61,17 @@ _VLAN_PRESENT: Final = 0x1000
 
 @dataclass(slots=True)
 class ActionReader:
-    """Reads the action lists of one line; *problems* collects what it could not read."""
+    """
+    Reads the action lists of one line.
+
+    :param problems: collects what could not be read.
+    :param tables: numbers of tables that the dump calls by name.
+    """
 
     line: Span
     problems: list[Problem] = field(default_factory=list)
     depth: int = 0
+    tables: Mapping[str, int] = field(default_factory=dict)
 
     def actions(self, text: str, column: int, separators: str = ",") -> tuple[Action, ...]:
         """Read a list of actions that starts at a 1-based column."""
@@ -95,6 +101,11 @@ class ActionReader:
             return Action(name, {}, piece.text, piece.column, modelled=False)
         return Action(name, args, piece.text, piece.column)
 
+    def table(self, text: str) -> int:
+        """Number of a table that is given by its number or name."""
+        named = self.tables.get(unquoted(text.strip()))
+        return number(text) if named is None else named
+
     def _note(self, kind: Kind, piece: Piece, message: str, hint: str = "") -> None:
         self.problems.append(Problem(kind, replace(self.line, column=piece.column), message, hint))
 
@@ -117,6 +128,10 @@ def _numbered(key: str) -> Decode:
         return name, {key: number(value.text)}
 
     return decode
+
+
+def _goto_table(reader: ActionReader, name: str, value: Piece) -> tuple[str, Args]:
+    return name, {"table": reader.table(value.text)}
 
 
 def _set_field(_reader: ActionReader, name: str, value: Piece) -> tuple[str, Args]:
@@ -212,7 +227,7 @@ def _ct(reader: ActionReader, name: str, value: Piece) -> tuple[str, Args]:
         if word in ("commit", "force") and inner is None:
             args[word] = True
         elif word == "table":
-            args["table"] = number(given.text)
+            args["table"] = reader.table(given.text)
         elif word == "zone":
             args |= _zone(given.text)
         elif word == "nat":
@@ -280,7 +295,7 @@ _ACTIONS: Final[Mapping[str, tuple[Decode, str]]] = {
     "enqueue": (enqueue, "enqueue:PORT:QUEUE"),
     "drop": (_plain, "drop"),
     "controller": (controller, "CONTROLLER, CONTROLLER:bytes or controller(...)"),
-    "goto_table": (_numbered("table"), "goto_table:NUMBER"),
+    "goto_table": (_goto_table, "goto_table:NUMBER"),
     "resubmit": (resubmit, "resubmit(PORT,TABLE), either may be left out"),
     "set_field": (_set_field, "set_field:VALUE[/MASK]->FIELD"),
     "load": (_load, "load:NUMBER->FIELD[a..b], a number that fits these bits"),

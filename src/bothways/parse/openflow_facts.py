@@ -42,7 +42,9 @@ def _up_to(limit: int) -> Callable[[str], int]:
 
 def _table(text: str) -> int:
     if not text[:1].isdigit():
-        raise NotModelledError(f"the table is given by its name {quoted(text)}; dump without `--names`")
+        raise NotModelledError(
+            f"the table is given by its name {quoted(text)}, and the dump does not tell its number"
+        )
     return _up_to(0xFF)(text)
 
 
@@ -121,4 +123,5 @@ def flow_of(
         get("hard_age"),
         flags - _COMMANDS if flags else flags,
         unread,
+        get("table_name"),
     )

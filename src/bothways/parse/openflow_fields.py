@@ -66,7 +66,7 @@ _TABLE: Final[tuple[tuple[str, int, str, str, str], ...]] = (
     ("tun_erspan_hwid", 6, "number", "", "NXOXM_ET_ERSPAN_HWID"),
     ("gtpu_flags", 8, "number", "tun_gtpu_flags", "NXOXM_ET_GTPU_FLAGS"),
     ("gtpu_msgtype", 8, "number", "tun_gtpu_msgtype", "NXOXM_ET_GTPU_MSGTYPE"),
-    ("tun_flags", 16, "tun_flags", "", "NXM_NX_TUN_FLAGS"),
+    ("tun_flags", 1, "tun_flags", "", "NXM_NX_TUN_FLAGS"),
     ("in_port", 16, "port", "", "NXM_OF_IN_PORT"),
     ("skb_priority", 32, "number", "", ""),
     ("pkt_mark", 32, "number", "", "NXM_NX_PKT_MARK"),
@@ -101,7 +101,7 @@ _TABLE: Final[tuple[tuple[str, int, str, str, str], ...]] = (
     ("ipv6_label", 20, "number", "", "NXM_NX_IPV6_LABEL OXM_OF_IPV6_FLABEL"),
     ("ip_proto", 8, "number", "nw_proto", "NXM_OF_IP_PROTO OXM_OF_IP_PROTO"),
     ("nw_ttl", 8, "number", "ip_ttl", "NXM_NX_IP_TTL"),
-    ("nw_frag", 8, "frag", "ip_frag", "NXM_NX_IP_FRAG"),
+    ("nw_frag", 2, "frag", "ip_frag", "NXM_NX_IP_FRAG"),
     ("nw_tos", 8, "number", "ip_tos", "NXM_OF_IP_TOS"),
     ("arp_op", 16, "number", "", "NXM_OF_ARP_OP OXM_OF_ARP_OP"),
     ("arp_spa", 32, "ipv4", "", "NXM_OF_ARP_SPA OXM_OF_ARP_SPA"),
@@ -138,8 +138,8 @@ _TABLE: Final[tuple[tuple[str, int, str, str, str], ...]] = (
 _PARTS: Final[tuple[tuple[str, Field], ...]] = (
     ("in_port_oxm", Field("in_port", 32, "port")),
     ("OXM_OF_IN_PORT", Field("in_port", 32, "port")),
-    ("vlan_vid", Field("vlan_tci", 13)),
-    ("OXM_OF_VLAN_VID", Field("vlan_tci", 13)),
+    ("vlan_vid", Field("vlan_tci", 12, "vid")),
+    ("OXM_OF_VLAN_VID", Field("vlan_tci", 12, "vid")),
     ("vlan_pcp", Field("vlan_tci", 3, shift=13)),
     ("OXM_OF_VLAN_PCP", Field("vlan_tci", 3, shift=13)),
     ("ip_dscp", Field("nw_tos", 6, shift=2)),
@@ -151,13 +151,18 @@ _PARTS: Final[tuple[tuple[str, Field], ...]] = (
 )
 
 
+def _register_code(number: int) -> str:
+    """NXM had room for sixteen; those of 3.7 and later are extensions of OXM."""
+    return f"NXM_NX_REG{number}" if number < 16 else f"NXOXM_ET_REG{number}"  # noqa: PLR2004 - see above
+
+
 def _spellings() -> Iterator[tuple[str, Field]]:
     for name, width, form, others, codes in _TABLE:
         for spelling in (name, *others.split(), *codes.split()):
             yield spelling, Field(name, width, form)
-    for number in range(16):
+    for number in range(32):
         yield f"reg{number}", Field(f"reg{number}", 32)
-        yield f"NXM_NX_REG{number}", Field(f"reg{number}", 32)
+        yield _register_code(number), Field(f"reg{number}", 32)
     for number in range(8):
         yield f"xreg{number}", Field(f"xreg{number}", 64)
         yield f"OXM_OF_PKT_REG{number}", Field(f"xreg{number}", 64)
@@ -201,7 +206,6 @@ def _codes() -> Iterator[tuple[str, str]]:
         for spelling in (name, *others.split(), *given):
             yield spelling.lower(), given[0] if given else name
     for stem, code, count in (
-        ("reg", "NXM_NX_REG", 16),
         ("xreg", "OXM_OF_PKT_REG", 8),
         ("xxreg", "NXM_NX_XXREG", 4),
         ("tun_metadata", "NXM_NX_TUN_METADATA", 64),
@@ -209,6 +213,9 @@ def _codes() -> Iterator[tuple[str, str]]:
         for number in range(count):
             yield f"{stem}{number}", f"{code}{number}"
             yield f"{code}{number}".lower(), f"{code}{number}"
+    for number in range(32):
+        for spelling in (f"reg{number}", _register_code(number).lower()):
+            yield spelling, _register_code(number)
     yield from _OWN_CODE.items()
 
 

@@ -26,6 +26,9 @@ __all__ = ["parse_groups", "read_group", "with_ports"]
 
 _HEADER: Final = re.compile(r"\s*(?:NXST|OFPST)\w*[ _]")
 _ROW: Final = re.compile(r"\s*(?:add |modify |insert_bucket )?\s*group_id=")
+_BUCKET: Final = re.compile(r"bucket\s*[=:]?")
+#: a switch hashes twelve bits of the ID and the one that says that there is a tag
+_ID_AND_PRESENCE: Final = 0x1FFF
 #: fields that the packets of one protocol have
 _OF_ONE_PROTOCOL: Final = re.compile(r"(?:tcp|udp|sctp)_(?:src|dst)")
 #: spelling of ``ovs-ofctl`` -> kind
@@ -136,7 +139,9 @@ def _fields(text: str) -> list[tuple[str, int | None]] | None:
             mask = FORMS[known.form].decode(value, known.width)[0] if equals else None
         except ValueError:
             return None
-        if known.width < FIELDS[known.name].width:
+        if known.form == "vid" and mask is None:
+            mask = _ID_AND_PRESENCE
+        elif known.width < FIELDS[known.name].width:
             mask = ((1 << known.width) - 1 if mask is None else mask) << known.shift
         found.append((name if _OF_ONE_PROTOCOL.fullmatch(name) else known.name, mask))
     return found
@@ -145,7 +150,8 @@ def _fields(text: str) -> list[tuple[str, int | None]] | None:
 def _bucket(line: Span, pieces: Sequence[Piece], reader: ActionReader) -> tuple[Bucket, list[str]]:
     """One bucket; its first piece begins with ``bucket=``."""
     first = pieces[0]
-    offset = first.text.index("=") + 1
+    word = _BUCKET.match(first.text)
+    offset = 0 if word is None else word.end()
     inside = [Piece(first.text[offset:], first.column + offset), *pieces[1:]]
     end = pieces[-1].column - 1 + len(pieces[-1].text)
     about: dict[str, str] = {}

@@ -7,7 +7,7 @@ ovs-actions(7), section The learn action; ``learn_parse_spec`` of ``lib/learn.c`
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
 from bothways.facts.openflow import LearnSpec
 from bothways.parse.openflow_fields import Subfield, field_named, subfield
@@ -28,7 +28,14 @@ _SETTINGS: Final = frozenset(
 )  # fmt: skip
 
 
-def learn(_reader: object, name: str, value: Piece) -> tuple[str, Args]:
+class _NamesTables(Protocol):
+    """Who knows the numbers of tables."""
+
+    def table(self, text: str) -> int:
+        """Number of a table that is given by its number or name."""
+
+
+def learn(reader: _NamesTables, name: str, value: Piece) -> tuple[str, Args]:
     """
     Read what stands in ``learn(...)``.
 
@@ -47,7 +54,7 @@ def learn(_reader: object, name: str, value: Piece) -> tuple[str, Args]:
         else:
             specs.append(piece.text)
             rules.append(_rule(piece))
-    table, priority = number(settings.get("table", "1")), number(settings.get("priority", "32768"))
+    table, priority = reader.table(settings.get("table", "1")), number(settings.get("priority", "32768"))
     args: Args = {"table": table, "priority": priority, "settings": settings, "specs": tuple(specs)}
     if "limit" in settings:
         args["limit"] = number(settings["limit"])

@@ -32,10 +32,13 @@ _NO_VLAN: Final = 0xFFFF  # OFP_VLAN_NONE of OpenFlow 1.0
 SHORTHANDS: Final[Mapping[str, tuple[tuple[str, int], ...]]] = {
     "eth": (),
     "ip": (("eth_type", ETH_IP),),
+    "ipv4": (("eth_type", ETH_IP),),
+    "ip4": (("eth_type", ETH_IP),),
     "ipv6": (("eth_type", ETH_IP6),),
     "ip6": (("eth_type", ETH_IP6),),
     "icmp": (("eth_type", ETH_IP), ("ip_proto", 1)),
     "icmp6": (("eth_type", ETH_IP6), ("ip_proto", 58)),
+    "igmp": (("eth_type", ETH_IP), ("ip_proto", 2)),
     "tcp": (("eth_type", ETH_IP), ("ip_proto", 6)),
     "tcp6": (("eth_type", ETH_IP6), ("ip_proto", 6)),
     "udp": (("eth_type", ETH_IP), ("ip_proto", 17)),
@@ -108,6 +111,10 @@ _SPECIAL: Final[Mapping[str, tuple[str, Callable[[str], tuple[int, int]], str]]]
     "nw_ecn": ("nw_tos", _ecn, "an ECN from 0 to 3"),
     "ip_ecn": ("nw_tos", _ecn, "an ECN from 0 to 3"),
 }
+_BY_CODE: Final = {
+    "OXM_OF_VLAN_VID": "vlan_vid", "OXM_OF_VLAN_PCP": "vlan_pcp", "OXM_OF_IP_DSCP": "ip_dscp",
+    "NXM_NX_IP_ECN": "nw_ecn", "OXM_OF_IP_ECN": "nw_ecn",
+}  # fmt: skip
 
 
 #: spelling -> normalised field, width and decoder, of fields that are matched as they are written
@@ -144,7 +151,7 @@ def read_terms(piece: Piece, line: Span) -> tuple[list[Term], Problem | None]:
             replace(line, column=piece.column),
             f"the match {quoted(text)} is not known, so the flow may match less than it seems",
         )
-    special = _SPECIAL.get(name)
+    special = _SPECIAL.get(_BY_CODE.get(name, name))
     if special is not None:
         field, decode, expects = special
         try:

@@ -7,7 +7,8 @@ raises ``ValueError`` for what a switch would not print. Source: ovs-actions(7).
 
 from __future__ import annotations
 
-from typing import Final
+import re
+from typing import Final, Protocol
 
 from bothways.facts.openflow import LOCAL
 from bothways.parse.openflow_fields import field_named, subfield
@@ -20,6 +21,8 @@ Args = dict[str, object]
 
 #: what the controller gets of a packet where the flow does not say: all of it
 _WHOLE_PACKET: Final = 0xFFFF
+#: a comma outside the quotes of a name
+_COMMA: Final = re.compile(r',(?=(?:[^"]*"[^"]*")*[^"]*\Z)')
 
 
 def to_port(text: str) -> tuple[str, Args]:
@@ -87,13 +90,20 @@ def _options(value: Piece) -> dict[str, str]:
     return {name: "" if inner is None else inner.text for name, inner in pairs}
 
 
-def resubmit(_reader: object, name: str, value: Piece) -> tuple[str, Args]:
+class _NamesTables(Protocol):
+    """Who knows the numbers of tables."""
+
+    def table(self, text: str) -> int:
+        """Number of a table that is given by its number or name."""
+
+
+def resubmit(reader: _NamesTables, name: str, value: Piece) -> tuple[str, Args]:
     """``resubmit:PORT``, ``resubmit(PORT,TABLE)``, ``resubmit(,TABLE,ct)``."""
-    parts = [part.strip() for part in value.text.split(",")]
+    parts = [part.strip() for part in _COMMA.split(value.text)]
     args: Args = {"port": None, "table": None, "ct": "ct" in parts[2:]}
     if parts[0] and parts[0].lower() != "in_port":
         port = port_number(parts[0])
         args |= {"port": port} if port is not None else {"port_name": unquoted(parts[0])}
     if len(parts) > 1 and parts[1]:
-        args["table"] = number(parts[1])
+        args["table"] = reader.table(parts[1])
     return name, args

@@ -20,13 +20,14 @@ from bothways.parse.reading import Reading, lines, quoted
 __all__ = ["parse_ports"]
 
 _PORT: Final = re.compile(r'\s+(?P<number>[^\s()]+)\((?P<name>"[^"]*"|[^)]*)\):\s*addr:(?P<mac>\S*)\s*\Z')
-_PORTLIKE: Final = re.compile(r"\s+[^\s(]+\(.*\):")
+_PORTLIKE: Final = re.compile(r"\s+(?:[^\s(]+\(.*\):|\S.{0,80}: addr:)")
 _WORDS: Final = re.compile(r"\s+(?P<key>config|state):(?P<words>.*)")
 
 
 def parse_ports(text: str, *, file: str, read_at: float | None = None) -> Parsed[Port]:
     """Read ``ovs-ofctl show``; ``LOCAL`` and names (``--names``) are told apart from numbers."""
     reading: Reading[Port] = Reading()
+    known = False  # whether what follows is said of the last port that was read
     for line in lines(text, file=file, read_at=read_at):
         found = _PORT.match(line.text)
         words = _WORDS.match(line.text)
@@ -38,9 +39,11 @@ def parse_ports(text: str, *, file: str, read_at: float | None = None) -> Parsed
                 )
             number = port_number(found["number"])
             reading.rows.append(Port(unquoted(found["name"]), number, line, mac=address))
-        elif words is not None and reading.rows:
+            known = True
+        elif words is not None and known:
             reading.rows[-1] = _with_words(reading.rows[-1], words["key"], words["words"].strip())
         elif _PORTLIKE.match(line.text):
+            known = False
             reading.malformed(
                 line, f"cannot read the port {quoted(line.text)}", "expected ` 8(name): addr:MAC`"
             )

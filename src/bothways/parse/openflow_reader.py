@@ -8,7 +8,7 @@ means and gives it its new column. What could not be read is not kept: its probl
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -18,6 +18,7 @@ from bothways.parse.openflow_actions import ActionReader, reads_as_actions
 from bothways.parse.openflow_facts import ABOUT, FLAGS, NEEDED, RENAMED, flow_of
 from bothways.parse.openflow_lex import Piece, assigned, cut, end_of_actions, plain_words
 from bothways.parse.openflow_match import plain_term, read_terms, renamed
+from bothways.parse.openflow_values import unquoted
 from bothways.parse.reading import NotModelledError, quoted
 
 __all__ = ["FlowReader", "start_of_actions"]
@@ -51,6 +52,7 @@ class FlowReader:
     :param lists: action list as printed -> its column where it stood first, and the actions there.
     :param placed: lists that hold other lists, by text and column.
     :param single: action as printed -> the action where it stood first.
+    :param tables: numbers of tables that the dump calls by name.
     """
 
     plain: dict[str, Term] = field(default_factory=dict)
@@ -58,6 +60,7 @@ class FlowReader:
     lists: dict[str, tuple[int, tuple[Action, ...]]] = field(default_factory=dict)
     placed: dict[tuple[str, int], tuple[Action, ...]] = field(default_factory=dict)
     single: dict[str, Action] = field(default_factory=dict)
+    tables: Mapping[str, int] = field(default_factory=dict)
 
     def read(self, line: Span) -> tuple[Flow | None, list[Problem]]:
         """
@@ -92,7 +95,10 @@ class FlowReader:
             name, equals, value = piece.partition("=")
             if not equals or name not in ABOUT:
                 name, equals, value = _assigned(piece)
-            if equals and name in ABOUT:
+            if equals and name == "table" and unquoted(value) in self.tables:
+                about["table_name"] = unquoted(value)
+                about["table"] = self.tables[unquoted(value)]
+            elif equals and name in ABOUT:
                 decode, expects = ABOUT[name]
                 try:
                     about[RENAMED.get(name, name)] = decode(value)
@@ -132,7 +138,7 @@ class FlowReader:
         known = self.lists.get(text)
         if known is not None:
             return _moved(known[1], column - known[0]), []
-        reader = ActionReader(line)
+        reader = ActionReader(line, tables=self.tables)
         if _BLANK.search(text) is None:
             read = self._list(reader, text, column)
         else:

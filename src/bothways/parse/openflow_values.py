@@ -187,6 +187,12 @@ def _port(text: str, width: int) -> Decoded:
     return value, None
 
 
+def _vlan_id(text: str, _width: int) -> Decoded:
+    """What ``set_field`` writes to ``vlan_vid``: twelve bits, and the one that says that there is a tag."""
+    value, mask = _number(text, 13)
+    return value, 0x1FFF if mask is None else mask
+
+
 def _action_set_port(text: str, width: int) -> Decoded:
     return (0xFFF7, None) if text.lower() == "unset" else _port(text, width)
 
@@ -198,6 +204,7 @@ FORMS: Final[Mapping[str, Form]] = {
     "ipv4": Form(_ipv4, "an IPv4 address, with /length or /mask for a network"),
     "ipv6": Form(_ipv6, "an IPv6 address, with /length or /mask for a network"),
     "port": Form(_port, "a port number, LOCAL, or the name of a port"),
+    "vid": Form(_vlan_id, "a VLAN ID with bit 0x1000 set, with /mask if only some bits count"),
     "actset": Form(_action_set_port, "a port number or unset"),
     "ct_state": Form(_flags(CT_STATE), "states such as +trk-new, or 0x21/0x21"),
     "tcp_flags": Form(_flags(TCP_FLAGS), "flags such as +syn-ack or syn|ack, or 0x2/0x12"),

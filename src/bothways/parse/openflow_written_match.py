@@ -209,7 +209,7 @@ _FIRST: Final[tuple[tuple[str, Show], ...]] = (
 )  # fmt: skip
 #: behind it, up to the VLAN
 _SECOND: Final[tuple[tuple[str, Show], ...]] = (
-    *((f"reg{n}", _hex) for n in range(16)),
+    *((f"reg{n}", _hex) for n in range(32)),
     ("tun_id", _hex), ("tun_src", _ipv4), ("tun_dst", _ipv4),
     ("tun_ipv6_src", _ipv6), ("tun_ipv6_dst", _ipv6),
     ("tun_gbp_id", _decimal), ("tun_gbp_flags", _hex),

@@ -1,14 +1,14 @@
 """
 ``ovs-vsctl list bridge``, ``list port`` and ``list interface``: rows of OVSDB as people ask for them.
 
-One column a line, ``name : value``; a blank line ends a row. Its columns tell which table a row is of. Values
-are atoms, ``[a, b]`` and ``{key=value}``; strings stand in quotes where they could be something else. Source:
-ovs-vsctl(8), OVSDB's ``ovsdb_datum_to_string``.
+As a rule one column a line, ``name : value``; a blank line ends a row. ``--format=table``, ``csv`` and
+``json`` are read as well. Its columns tell which table a row is of. Values are atoms, ``[a, b]`` and
+``{key=value}``; strings stand in quotes where they could be something else. Source: ovs-vsctl(8), OVSDB's
+``ovsdb_datum_to_string``.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,20 +17,25 @@ from typing import Final
 from bothways.facts.openflow import Bridge, Port
 from bothways.facts.parsed import Parsed
 from bothways.facts.span import Span
-from bothways.parse.openflow_lex import cut
+from bothways.parse.ovsdb_columns import in_columns, rows_in_columns, value_of
+from bothways.parse.ovsdb_json import begins_json, records_in_json
 from bothways.parse.ovsdb_record import Record, assemble, port_of
 from bothways.parse.reading import Reading, is_prompt, lines, quoted
 
-__all__ = ["OvsRow", "listed_bridges", "listed_ports", "parse_vsctl_list"]
+__all__ = ["OvsRow", "listed_bridges", "listed_ports", "parse_rows", "parse_vsctl_list"]
 
 _COLUMN: Final = re.compile(r"\s*(?P<key>[A-Za-z_]\w{0,60})\s*: ?(?P<value>.*)\Z")
-_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
-_INTEGER: Final = re.compile(r"-?\d{1,20}\Z")
+_CAPTION: Final = re.compile(r"[A-Za-z]\w* table\s*\Z")
 #: Table -> columns that only it has.
 _TABLES: Final[Mapping[str, frozenset[str]]] = {
     "Interface": frozenset({"ofport", "mac_in_use", "admin_state", "ifindex"}),
     "Port": frozenset({"interfaces", "bond_mode", "vlan_mode", "tag"}),
     "Bridge": frozenset({"ports", "datapath_type", "fail_mode", "flow_tables"}),
+}
+#: those that a dump of the whole database has as well
+_BESIDE: Final[Mapping[str, frozenset[str]]] = {
+    "Mirror": frozenset({"select_all", "select_src_port", "output_vlan"}),
+    "Controller": frozenset({"connection_mode", "controller_burst_limit"}),
 }
 
 
@@ -52,9 +57,32 @@ class _Draft:
 
 def parse_vsctl_list(text: str, *, file: str, read_at: float | None = None) -> Parsed[OvsRow]:
     """Read rows of any of the three tables; rows of other tables are irrelevant. A row's span is its name."""
+    parsed = parse_rows(text, file=file, read_at=read_at)
+    kept = tuple(row for row in parsed.rows if row.table in _TABLES)
+    return Parsed(kept, parsed.problems, parsed.irrelevant + len(parsed.rows) - len(kept))
+
+
+def parse_rows(text: str, *, file: str, read_at: float | None = None) -> Parsed[OvsRow]:
+    """Read rows of the three tables, and of mirrors and controllers, in any form but HTML."""
     reading: Reading[OvsRow] = Reading()
+    given = list(lines(text, file=file, read_at=read_at))
+    if begins_json(text):
+        for record in records_in_json(text, given, reading):
+            _keep(record, reading)
+    elif in_columns(given):
+        for _, row in rows_in_columns(given):
+            if row is None:
+                reading.skip()
+            else:
+                _keep(row, reading)
+    else:
+        _listed(given, reading)
+    return reading.done()
+
+
+def _listed(given: Iterable[Span], reading: Reading[OvsRow]) -> None:
     draft = _Draft()
-    for span in lines(text, file=file, read_at=read_at):
+    for span in given:
         found = _COLUMN.match(span.text)
         if not span.text.strip():
             reading.skip()
@@ -65,60 +93,28 @@ def parse_vsctl_list(text: str, *, file: str, read_at: float | None = None) -> P
             if key == "_uuid" and draft.columns:
                 _close(draft, reading)
                 draft = _Draft()
-            draft.columns[key] = _value(value)
+            draft.columns[key] = value_of(value)
             if draft.span is None or key == "name":
                 draft.span = span
-        elif is_prompt(span.text) or span.text.startswith("#"):
+        elif is_prompt(span.text) or span.text.startswith("#") or _CAPTION.match(span.text):
             reading.skip()
         else:
             reading.malformed(span, f"expected `column : value`, found {quoted(span.text)}")
     _close(draft, reading)
-    return reading.done()
 
 
 def _close(draft: _Draft, reading: Reading[OvsRow]) -> None:
-    if draft.span is None:
-        return
-    table = next((name for name, own in _TABLES.items() if own & draft.columns.keys()), None)
+    if draft.span is not None:
+        _keep(Record(draft.columns, draft.span), reading)
+
+
+def _keep(record: Record, reading: Reading[OvsRow]) -> None:
+    tables = {**_TABLES, **_BESIDE}
+    table = next((name for name, own in tables.items() if own & record.columns.keys()), None)
     if table is None:
         reading.skip()
     else:
-        reading.rows.append(OvsRow(table, Record(draft.columns, draft.span)))
-
-
-def _value(text: str) -> object:
-    """A value in the form that RFC 7047 gives it."""
-    if text.startswith("[") and text.endswith("]"):
-        return ["set", [_atom(part.text) for part in cut(text[1:-1], 1) if part.text.strip()]]
-    if text.startswith("{") and text.endswith("}"):
-        pairs = (_pair(part.text) for part in cut(text[1:-1], 1) if part.text.strip())
-        return ["map", [[_atom(key), _atom(value)] for key, value in pairs]]
-    return _atom(text)
-
-
-def _pair(text: str) -> tuple[str, str]:
-    """Key and value around the first ``=`` that stands outside of quotes."""
-    quoting = False
-    for at, letter in enumerate(text):
-        if letter == '"':
-            quoting = not quoting
-        elif letter == "=" and not quoting:
-            return text[:at], text[at + 1 :]
-    return text, ""
-
-
-def _atom(text: str) -> object:
-    bare = text.strip()
-    if bare.startswith('"'):
-        try:
-            return json.loads(bare)
-        except ValueError:
-            return bare.strip('"')
-    if _UUID.match(bare):
-        return ["uuid", bare]
-    if _INTEGER.match(bare):
-        return int(bare)
-    return {"true": True, "false": False}.get(bare, bare)
+        reading.rows.append(OvsRow(table, record))
 
 
 def listed_bridges(rows: Iterable[OvsRow]) -> Parsed[Bridge]:

@@ -41,6 +41,7 @@ class _Record:
     indent: int
     values: dict[str, tuple[str, Span]] = field(default_factory=dict)
     inner: list[_Record] = field(default_factory=list)
+    masters: list[str] = field(default_factory=list)
 
     def text(self, key: str) -> str | None:
         found = self.values.get(key)
@@ -82,6 +83,8 @@ def _take(
             path[-1].inner.append(record)
         elif key == "Bridge":
             bridges.append(record)
+        elif key == "Controller" and path and path[-1].kind == "Bridge":
+            path[-1].masters.append(record.name)
         path.append(record)
     elif path:
         path[-1].values[key] = (value, line)
@@ -99,6 +102,7 @@ def _bridge(record: _Record, reading: Reading[Bridge]) -> Bridge:
         ports=ports,
         datapath=record.text("datapath_type") or None,
         fail_mode=record.text("fail_mode"),
+        controllers=tuple(record.masters),
     )
 
 

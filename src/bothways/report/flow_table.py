@@ -82,7 +82,8 @@ def flow_tables(bundle: Bundle, bridge: str = "", host: str = "", asked: str = "
     :param asked: a filter; empty: every flow.
     :raises FilterError: for a number that is none.
     """
-    wanted = [_term(word.strip()) for word in _BETWEEN.split(asked) if word.strip()]
+    named = _names_of_tables(bundle)
+    wanted = [_term(word.strip(), named) for word in _BETWEEN.split(asked) if word.strip()]
     for site in bundle.snapshot.hosts.values():
         if site.switch is None or host not in ("", site.name):
             continue
@@ -124,13 +125,26 @@ def _action(action: Action, names: dict[int, str]) -> str:
     return action.text
 
 
-def _term(word: str) -> Wanted:
+def _names_of_tables(bundle: Bundle) -> frozenset[str]:
+    """Tables that dumps call by name."""
+    return frozenset(
+        flow.table_name
+        for site in bundle.snapshot.hosts.values()
+        for each in (site.switch.bridges.values() if site.switch is not None else ())
+        for flow in each.flows or ()
+        if flow.table_name is not None
+    )
+
+
+def _term(word: str, named: frozenset[str]) -> Wanted:
     """Make a test of one term of a filter."""
     counted = _COUNTED.fullmatch(word)
     if counted:
         kind, sign, number = counted.groups()
         return lambda row: _counts(row.flow, kind, _COMPARED[sign], int(number))
     name, equals, value = word.partition("=")
+    if name == "table" and value.strip('"') in named:
+        return lambda row: row.flow.table_name == value.strip('"')
     if equals and name in _NUMBERS:
         found = _NUMBER.fullmatch(value)
         if found is None:

@@ -51,6 +51,7 @@ def _row(row: FlowRow) -> JsonObject:
     flow = row.flow
     return {
         "table": flow.table,
+        "table_name": flow.table_name,
         "priority": flow.priority,
         "cookie": hex(flow.cookie),
         "packets": flow.packets,
@@ -86,4 +87,4 @@ def _words(flow: Flow, row: FlowRow) -> str:
     """The flow with names of ports, as it is read."""
     match = row.match if flow.match else ""
     head = f"priority={flow.priority}" + (f",{match}" if match else "")
-    return f"table={flow.table}, {head} actions={','.join(row.actions) or 'drop'}"
+    return f"table={flow.table_name or flow.table}, {head} actions={','.join(row.actions) or 'drop'}"

@@ -43,8 +43,8 @@ def _bridge(sheet: Sheet, table: FlowTable) -> None:
     if not table.total and bridge.fail_mode == "secure":
         sheet.paragraph("fail_mode is secure: without flows, nothing passes")
     room = max((len(str(row.flow.packets or 0)) for row in table.rows), default=1)
-    for number, rows in groupby(table.rows, key=lambda row: row.flow.table):
-        sheet.line((f"table {number}", "bold"), indent=2)
+    for name, rows in groupby(table.rows, key=lambda row: row.flow.table_name or row.flow.table):
+        sheet.line((f"table {name}", "bold"), indent=2)
         for row in rows:
             _row(sheet, row, room)
 

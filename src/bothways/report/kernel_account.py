@@ -35,10 +35,18 @@ _DID: Final[Mapping[DeedKind, str]] = {
 }
 #: What the tracker says of a packet that it does not follow.
 _REFUSED: Final = frozenset({"INVALID", "UNTRACKED"})
-_SWALLOWED: Final = (
-    "the listener took the SYN and did not answer; its accept queue is full (nstat TcpExtListenOverflows), "
-    "or memory is short"
-)
+#: What follows from what did not happen, by the function in which it does.
+_INFERRED: Final[Mapping[str | None, str]] = {
+    "tcp_conn_request": "the listener took the SYN and did not answer; its accept queue is full (nstat "
+    "TcpExtListenOverflows), or memory is short",
+    "do_execute_actions": "Open vSwitch's datapath took it and nothing came out: its flow has no output "
+    "(what Linux 6.6 and later call LAST_ACTION), or a meter took it",
+}
+_UNSENT: Final[Mapping[DeedKind, str]] = {
+    DeedKind.RST: "its transmission was not seen: no way back, or it waits for the next hop's address",
+    DeedKind.ICMP: "its transmission was not seen: no way back, or the kernel holds such errors back "
+    "(icmp_ratelimit)",
+}
 _MOST_DEEDS: Final = 20
 _MOST_NUMBERS: Final = 8
 _MOST_PARTINGS: Final = 3
@@ -134,6 +142,8 @@ def _deed(sheet: Sheet, deeds: Sequence[Deed], account: KernelAccount) -> None:
         said = None if told.headers is None else error_words(told.headers.packet)
         if deed.kind is DeedKind.ICMP and said is not None:
             sheet.paragraph(f"it says: {said}", indent=5, hang=3)
+    if deed.unsent and deed.kind in _UNSENT:
+        sheet.paragraph(_UNSENT[deed.kind], indent=5, hang=3)
     if deed.provoked_by is not None:
         provoker = account.packet(deed.provoked_by.number)
         how = "" if deed.provoked_by.known is Known.KERNEL else ", by its numbers"
@@ -183,7 +193,7 @@ def deed_sentence(deed: Deed) -> str:
     if event.rule and isinstance(event.rule.get("text"), str):
         text += f", by rule {event.rule['text']}"
     if deed.inferred:
-        text += f": {_SWALLOWED}"
+        text += f": {_INFERRED.get(deed.function, 'no event tells it')}"
     return text
 
 

@@ -7,7 +7,7 @@ the functions that give it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from bothways.facts.kernel_account import Deed, DeedKind
@@ -46,13 +46,45 @@ _BY_FUNCTION: Final[Mapping[str, str]] = {
     "noop_enqueue": "by the device's queue, which takes nothing: the device is down, or has no carrier",
     **dict.fromkeys(("packet_sendmsg", "packet_snd", "tpacket_snd", "raw_sendmsg", "rawv6_sendmsg"), _WRITER),
 }
+_REFUSED_BY_PORT: Final = (
+    "by the bridge: a port does not take it (its state, its VLANs), or it may not be sent on (isolated ports)"
+)
+_TOO_LONG_FOR_PORT: Final = "by the bridge: it is too long for the port (MTU)"
+#: Functions that free what they decide themselves, where the kernel gives no reason of its own.
+_BY_FREER: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("br_handle_frame_finish", "br_forward", "__br_forward"), _REFUSED_BY_PORT),
+    **dict.fromkeys(("br_dev_queue_push_xmit", "br_nf_dev_queue_xmit"), _TOO_LONG_FOR_PORT),
+    "br_flood": "by the bridge: there is no other port to send it to",
+}
 #: Of a RST that a socket sent by itself.
 _BY_CLOSE: Final[Mapping[str, str]] = {
-    "__tcp_close": "by the application: it closed its socket with data unread, or asked for it (SO_LINGER)",
+    "__tcp_close": "by the application: it closed its socket with data unread",
     "tcp_disconnect": "by the application: it took its socket off the connection",
     "tcp_abort": "by somebody who ended the socket from outside (ss -K)",
     "tcp_keepalive_timer": "by the keepalive of the socket: the other end did not answer",
     "tcp_write_timeout": "by the socket, which gave up sending again",
+}
+_NOT_ACCEPTED: Final = "by the application: it closed its listener, and had not accepted the connection"
+_LINGER: Final = "by the application: it closed its socket and asked for a RST (SO_LINGER with a time of 0)"
+_ENDED: Final = "by the kernel, which closed what the process had open when it ended"
+_KILLED: Final = "by the kernel, which closed what the process had open when a signal killed it"
+#: Of a RST: ``include/net/rstreason.h``. What says no more than its name is left out.
+_BY_RST_REASON: Final[Mapping[str, str]] = {
+    "NO_SOCKET": "nobody listens there, and the stack knows no such connection",
+    "TCP_TIMEWAIT_SOCKET": "the connection is closed there already (TIME-WAIT), the segment came late",
+    "TCP_ABORT_ON_DATA": "the application has closed its socket, and data still came",
+    "TCP_ABORT_ON_CLOSE": "by the application: it closed its socket with data unread",
+    "TCP_ABORT_ON_LINGER": "the application has closed its socket, and no FIN of the other end is waited for",
+    "TCP_ABORT_ON_MEMORY": "memory for closed sockets is used up (net.ipv4.tcp_max_orphans, tcp_mem)",
+    "TCP_KEEPALIVE_TIMEOUT": "by the keepalive of the socket: the other end did not answer",
+    "TCP_DISCONNECT_WITH_DATA": "by the application: it took its socket off the connection, with data unsent",
+    "INVALID_SYN": "a SYN came in the middle of a connection",
+    "TCP_INVALID_ACK_SEQUENCE": "it acknowledges what was never sent, while the connection opens",
+    "TCP_RFC7323_PAWS": "its time stamp is older than that of a segment before it",
+    "TCP_TOO_OLD_ACK": "it acknowledges what was acknowledged long ago",
+    "TCP_ACK_UNSENT_DATA": "it acknowledges what was never sent",
+    "TCP_OLD_ACK": "it acknowledges what was acknowledged before",
+    "TCP_FLAGS": "its flags fit no state of the connection",
 }
 #: Reasons that say more than any function; those that tell all by their names are not repeated.
 _BY_REASON: Final[Mapping[str, str]] = {
@@ -107,6 +139,10 @@ _BY_REASON: Final[Mapping[str, str]] = {
     "FRAG_REASM_TIMEOUT": "the other fragments did not come in time",
     "NOMEM": "memory is short",
 }
+_REASONS: Final[Mapping[DeedKind, Mapping[str, str]]] = {
+    DeedKind.DROP: _BY_REASON,
+    DeedKind.RST: _BY_RST_REASON,
+}
 #: The reason of one of these functions has a meaning of its own.
 _SAID_THERE: Final = frozenset({"IP_INADDRERRORS", "IP_INNOROUTES"})
 
@@ -119,10 +155,22 @@ def agent_of(deed: Deed) -> str | None:
     """
     functions = [function_name(frame) for frame in deed.event.stack or ()]
     told = next((_BY_FUNCTION[name] for name in functions if name in _BY_FUNCTION), None)
-    if deed.kind is DeedKind.RST and "tcp_send_active_reset" in functions:
-        return next((_BY_CLOSE[name] for name in functions if name in _BY_CLOSE), told)
     reason = deed.event.reason or ""
-    by_reason = _BY_REASON.get(reason) if deed.kind is DeedKind.DROP else None
+    if deed.kind is DeedKind.RST and "tcp_send_active_reset" in functions:
+        return _of_socket(functions) or _BY_RST_REASON.get(reason) or told
+    by_reason = _REASONS.get(deed.kind, {}).get(reason)
     if by_reason is not None and (told is None or reason in _SAID_THERE):
         return by_reason
-    return told or by_reason
+    freer = _BY_FREER.get(deed.function or "") if deed.kind is DeedKind.DROP else None
+    return told or by_reason or freer
+
+
+def _of_socket(functions: Sequence[str]) -> str | None:
+    """Say why a socket sent a RST by itself, by the call stack of it."""
+    if "do_exit" in functions:
+        return _KILLED if "get_signal" in functions else _ENDED
+    if "inet_csk_listen_stop" in functions:
+        return _NOT_ACCEPTED
+    if "tcp_disconnect" in functions and "__tcp_close" in functions:
+        return _LINGER
+    return next((_BY_CLOSE[name] for name in functions if name in _BY_CLOSE), None)

@@ -8,7 +8,7 @@ from typing import Final
 
 from bothways.correlate.kernel_identity import with_before
 from bothways.correlate.kernel_packet import Grouped, PacketBook
-from bothways.facts.kernel_event import KernelEvent
+from bothways.facts.kernel_event import Happening, KernelEvent
 from bothways.report.kernel_lines import event_line, packet_line
 
 __all__ = ["LiveSheet"]
@@ -26,10 +26,12 @@ class LiveSheet:
     Sets events as lines.
 
     :param width: columns of the terminal, 0 = lines are never cut.
+    :param unsaid: kinds of events that are not shown.
     """
 
     width: int = 0
     colour: bool = False
+    unsaid: frozenset[Happening] = frozenset()
     _book: PacketBook = field(default_factory=PacketBook)
     _last: dict[int, KernelEvent] = field(default_factory=dict)
     _current: int = 0
@@ -47,7 +49,8 @@ class LiveSheet:
             latest = max(latest, moment)
             self._taken += 1
             group = self._book.take(run, event, moment)
-            grouped.setdefault(group.number, []).append(event)
+            if event.happening not in self.unsaid:
+                grouped.setdefault(group.number, []).append(event)
         for number, events in grouped.items():
             yield from self._block(self._book.groups[number - 1], events)
         if self._taken >= _OFTEN:

@@ -33,13 +33,22 @@ def waiting_sentences(account: KernelAccount) -> Iterator[str]:
             yield f"#{packet.number} {words}: at {event.place}, for the link-layer address of {address}"
 
 
+def _whose(event: KernelEvent) -> tuple[object, ...]:
+    return event.host, event.netns, (event.detail or {}).get("address")
+
+
 def _waits(packet: TracedPacket) -> KernelEvent | None:
     """Return the event at which it began to wait; None if it does not."""
     found: KernelEvent | None = None
     for timed in packet.events:
         event = timed.event
-        if event.happening is Happening.NEIGH and (event.detail or {}).get("state") in _UNKNOWN:
-            found = event if (event.detail or {}).get("address") else found
+        detail = event.detail or {}
+        if event.happening is Happening.NEIGH and detail.get("address"):
+            # The answer that makes an address known tells of the state before it as well.
+            if (detail.get("to") or detail.get("state")) in _UNKNOWN:
+                found = event
+            elif found is not None and _whose(found) == _whose(event):
+                found = None
         elif event.happening in _WENT_ON:
             found = None
     return found

@@ -10,6 +10,7 @@ ever left out that the filter admits.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, product
@@ -53,6 +54,14 @@ _PORTED: Final = frozenset({TCP, UDP, 132})
 _LINK_HEADER: Final = 14
 
 _Range = tuple[int, int]
+
+
+#: A host or network by its name.
+_NAMED: Final = re.compile(r"\b(?:host|net)\s+(?!and\b|or\b)[A-Za-z][\w.-]*\s*$")
+_TAKEN: Final = (
+    "host, net, port and portrange with src or dst, ip, ip6, tcp, udp, icmp, icmp6, sctp, proto N, "
+    "tcp[tcpflags], less, greater, joined by and, or, not and brackets"
+)
 
 
 class FilterError(ValueError):
@@ -161,6 +170,13 @@ def _other_names(event: KernelEvent) -> Iterator[Ends]:
             yield from names
 
 
+def _advice(part: str) -> str:
+    """What to write in place of a part that is not understood."""
+    if _NAMED.search(part):
+        return "names are not looked up: give an address, as `host 192.0.2.1` or `net 192.0.2.0/24`"
+    return f"of pcap-filter(7) the tracer takes {_TAKEN}"
+
+
 def plan_filter(tree: Node, *, follow_nat: bool = True) -> FilterPlan:
     """
     Cut a filter.
@@ -173,7 +189,7 @@ def plan_filter(tree: Node, *, follow_nat: bool = True) -> FilterPlan:
     if strange:
         raise FilterError(
             f"a part of the filter is not understood: `{strange[0]}`",
-            "the tracer takes pcap-filter(7): host, net, port, portrange, proto, tcp[tcpflags] ...",
+            _advice(strange[0]),
         )
     behind: dict[str, None] = {}
     terms: list[Term] = []

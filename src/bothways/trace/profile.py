@@ -42,6 +42,7 @@ class Profile:
     :param events: empty = everything that the kernel lets itself be asked.
     :param stack: when a call stack is taken, one of ``STACKS``.
     :param filter: pcap-filter text that belongs to it, "" = none.
+    :param unsaid: events that the account and files need, and that are not shown as they come.
     """
 
     name: str
@@ -49,10 +50,13 @@ class Profile:
     events: tuple[Happening, ...] = ()
     stack: str = "drop"
     filter: str = ""
+    unsaid: tuple[Happening, ...] = ()
 
 
 _WAY: Final = (Happening.XMIT, Happening.RECEIVE)
 _ENDS: Final = (Happening.RST_SENT, Happening.RST_RECEIVED, Happening.ICMP_SENT, Happening.DROP)
+#: How a packet ends in peace: what was swallowed without a word is known by it.
+_FREED: Final = (Happening.CONSUME,)
 _DECIDES: Final = (Happening.IP_RECEIVE, Happening.FORWARD, Happening.LOCAL_DELIVER, Happening.HOOK)
 _TRACKS: Final = (Happening.CONNTRACK, Happening.NAT)
 _OVS: Final = (
@@ -67,14 +71,21 @@ PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
             Profile(
                 "reset",
                 "who answers with a RST or an ICMP error, and why",
-                (*_WAY, *_DECIDES, *_TRACKS, *_ENDS, Happening.SOCKET, Happening.NEIGH),
+                (*_WAY, *_DECIDES, *_TRACKS, *_ENDS, *_FREED, Happening.SOCKET, Happening.NEIGH),
                 "xmit",
+                unsaid=_FREED,
             ),
             Profile("drop", "who drops packets, and why", (*_ENDS,), "drop"),
             Profile(
                 "nat", "what is translated, and what is not", (*_WAY, *_DECIDES, *_TRACKS, *_ENDS), "drop"
             ),
-            Profile("ovs", "the kernel's datapath of Open vSwitch", (*_WAY, *_OVS, *_ENDS), "drop"),
+            Profile(
+                "ovs",
+                "the kernel's datapath of Open vSwitch",
+                (*_WAY, *_OVS, *_ENDS, *_FREED),
+                "drop",
+                unsaid=_FREED,
+            ),
             Profile("all", "everything that can be asked", (), "drop"),
         )
     }

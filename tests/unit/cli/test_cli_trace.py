@@ -300,6 +300,12 @@ def test_a_line_that_is_not_understood_is_told(probe: Any) -> None:
         (["--ring-size", "lots"], "no size such as 16M"),
         (["--count", "0"], "--count"),
         (["--list", "tcp"], "--list takes no FILTER"),
+        (["--list", "-o", "case"], "--list traces nothing that could be kept"),
+        (["--timeout", "nan"], "--timeout nan is no time"),
+        (["--timeout", "inf"], "--timeout inf is no time"),
+        (["--pcapng", "."], "`.` is a folder"),
+        (["host server.example"], "names are not looked up"),
+        (["ip[8] < 5"], "of pcap-filter(7) the tracer takes host"),
         (["tcp", "--"], "a command is expected behind `--`"),
     ],
 )
@@ -310,6 +316,15 @@ def test_wrong_calls_are_refused(words: list[str], said: str, probe: Any) -> Non
     assert result.exit_code == 2
     assert said in result.stderr
     assert "Traceback" not in result.output
+
+
+def test_a_capture_that_could_not_be_written_is_refused_before_the_trace(probe: Any, tmp_path: Path) -> None:
+    probe()
+    result = run("--pcapng", str(tmp_path / "nowhere" / "x.pcapng"))
+
+    assert result.exit_code == 4
+    assert "there is no folder" in result.stderr
+    assert ASKED == []
 
 
 def test_a_command_that_is_not_there(probe: Any) -> None:

@@ -99,7 +99,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[list[dict[str, A
         ([], ["lo", "qg-1"]),
         (["--netns", "qrouter-*"], ["lo", "qg-1"]),
         (["--netns", "inode:4026532000"], ["lo", "qg-1"]),
-        (["--netns", "other"], []),
+        (["--netns", "other*"], []),
         (["--device", "qg-*"], ["qg-1"]),
         (["--device", "tap*"], []),
     ],
@@ -107,9 +107,30 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[list[dict[str, A
 @pytest.mark.usefixtures("answers")
 def test_what_was_not_asked_for_is_left_out(words: list[str], devices: list[str]) -> None:
     ran = CliRunner().invoke(command, [*words, "--json"], standalone_mode=False)
-    rows = [json.loads(line) for line in ran.output.splitlines()]
+    rows = [json.loads(line) for line in ran.stdout.splitlines()]
     assert rows[0] == HOST
     assert [each["device"] for row in rows[1:] for each in row["devices"]] == devices
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--netns", "qrouter-2"], ("there is no network namespace `qrouter-2`", "there is qrouter-1 …")),
+        (["--device", "qg-2"], ("there is no device `qg-2`", "`bothways trace devices` lists them all")),
+    ],
+)
+@pytest.mark.usefixtures("answers")
+def test_a_name_that_nothing_has_is_a_mistake(words: list[str], said: tuple[str, str]) -> None:
+    ran = CliRunner().invoke(command, words, standalone_mode=False)
+    assert isinstance(ran.exception, CommandError)
+    assert (ran.exception.message, ran.exception.hint, ran.exception.code) == (*said, 2)
+
+
+@pytest.mark.usefixtures("answers")
+def test_a_glob_that_fits_nothing_is_answered() -> None:
+    ran = CliRunner().invoke(command, ["--device", "tap*"], standalone_mode=False)
+    assert ran.return_value == 0
+    assert "there is no device `tap*`" in ran.stderr
 
 
 def test_several_hosts_are_told_apart(answers: dict[str, tuple[list[dict[str, Any]], Ending]]) -> None:

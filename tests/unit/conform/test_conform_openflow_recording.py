@@ -186,3 +186,29 @@ def test_a_bridge_with_a_mirror_is_unknown(tmp_path: Path) -> None:
     outcome = replay_traces(read_traces(path))
 
     assert (outcome.unknown, list(outcome.reasons)) == (1, ["not in the model: br0: mirrors"])
+
+
+@pytest.mark.parametrize(
+    "port",
+    [
+        "p3",
+        {"name": "p3", "options": "remote_ip=flow"},
+        {"name": "p3", "trunks": ["x"]},
+        {"name": "p3", "config": {"a": 1}},
+        {"name": 3},
+    ],
+)
+def test_a_port_that_is_none_is_told_with_its_place(tmp_path: Path, port: object) -> None:
+    damaged = case()
+    damaged["bridges"]["br0"]["ports"].append({"name": "p3", "interfaces": [port]})
+    cases = written(tmp_path, "x.json", json.dumps([damaged]))
+    with pytest.raises(TraceFileError, match=r"x\.json"):
+        list(read_traces(cases))
+
+
+@pytest.mark.parametrize(
+    "actions", ["push_vlan(vid=x,pcp=0),7", "set(eth(src=fa:16)9)),7", "set(ipv4(src=:)),7"]
+)
+def test_datapath_actions_that_cannot_be_read_make_a_case_unknown(tmp_path: Path, actions: str) -> None:
+    outcome = replay_traces(read_traces(written(tmp_path, "x.json", json.dumps([case(actions)]))))
+    assert (outcome.disagreements, outcome.unknown) == (0, 1)

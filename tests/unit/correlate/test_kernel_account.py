@@ -516,3 +516,137 @@ def test_changed_headers_are_told_even_if_the_kernel_part_did_not_compare() -> N
 
     assert changed is not None
     assert str(changed.packet.destination) == f"{NAME}:{DPORT}"
+
+
+def test_a_reset_of_a_socket_is_told_with_its_reason_and_is_no_answer() -> None:
+    rst = {
+        **headers(SERVER, CLIENT, "R.", seq=5001, ack=1001),
+        "source_port": DPORT,
+        "destination_port": SPORT,
+    }
+    ends = {
+        **dict.fromkeys(rst),
+        **{key: rst[key] for key in ("family", "protocol", "source", "source_port")},
+    }
+    ends |= {"destination": rst["destination"], "destination_port": rst["destination_port"]}
+    stack = ["tcp_send_active_reset+0x160", "__tcp_close+0x12b", "tcp_close+0x1f"]
+    story = Story().start()
+    story.event("socket", None, "vm", None, ends, skb=None, detail={"of": "socket"})
+    story.event("xmit", 7, "vm", "eth0", rst, stack=["dev_hard_start_xmit+0x1", *stack])
+    story.event(
+        "rst-sent", None, "vm", None, ends, skb=None, reason="TCP_ABORT_ON_CLOSE", reason_subsystem="rst",
+        stack=stack, detail={"of": "socket"},
+    )  # fmt: skip
+    made = told(story.stop())
+
+    (deed,) = deeds(made)
+    assert (deed.kind, deed.event.reason, deed.function) == (
+        DeedKind.RST,
+        "TCP_ABORT_ON_CLOSE",
+        "tcp_send_active_reset",
+    )
+    assert deed.provoked_by is None
+    assert deed.packet is not None
+    assert [each.event.number for each in made.packet(deed.packet).events] == [2]
+
+
+@pytest.mark.parametrize(("later_us", "linked"), [(10, True), (5000, False)])
+def test_what_waited_long_is_linked_to_its_error_as_it_is_freed_behind_it(
+    later_us: int, *, linked: bool
+) -> None:
+    question = {
+        **headers("fd00::1", "fd00::2", ".", ip_id=None), "protocol": "udp",
+        "flags": None, "seq": None, "ack": None,
+    }  # fmt: skip
+    error = {
+        **question, "protocol": "icmpv6", "source": "fd00::9", "destination": "fd00::1", "source_port": None,
+        "destination_port": None, "icmp_type": 1, "icmp_code": 3, "quoted": question, "length": 108,
+    }  # fmt: skip
+    story = Story().start().event("receive", 1, ROUTER, "qg-1", question)
+    story.at += 3_000_000_000
+    story.event("xmit", 2, ROUTER, "qg-1", error, stack=["icmp6_send+0x1", "neigh_invalidate+0x1"])
+    story.at += (later_us - 10) * 1000
+    story.event("drop", 1, ROUTER, "qr-1", question, reason="NOT_SPECIFIED", location="neigh_invalidate+0x1")
+    made = told(story.stop())
+
+    provoked = {deed.kind: deed.provoked_by for deed in made.deeds}[DeedKind.ICMP]
+    assert (provoked is not None) is linked
+    assert [deed.kind for deed in deeds(made)] == [DeedKind.ICMP] + [DeedKind.DROP] * (not linked)
+
+
+@pytest.mark.parametrize("told_by", ["stack", "socket"])
+def test_a_reset_that_a_socket_sent_as_it_was_closed_answers_nobody(told_by: str) -> None:
+    data = headers(CLIENT, SERVER, "P.", seq=1001, ack=5001, length=60, payload=8)
+    rst = {
+        **headers(SERVER, CLIENT, "R.", seq=5001, ack=1009),
+        "source_port": DPORT,
+        "destination_port": SPORT,
+    }
+    stack = ["tcp_send_active_reset+0x160", "__tcp_close+0x12b"] if told_by == "stack" else None
+    story = Story().start().event("receive", 1, "vm", "eth0", data)
+    story.event("xmit", 2, "vm", "eth0", rst, stack=stack, provoked_by=1)
+    if told_by == "socket":
+        ends = {
+            **rst,
+            **dict.fromkeys(("flags", "seq", "ack", "window", "ip_id", "ttl", "length", "payload")),
+        }
+        story.event("rst-sent", None, "vm", None, ends, skb=None, reason="TCP_STATE")
+    (deed,) = deeds(told(story.stop()))
+
+    assert (deed.kind, deed.packet, deed.provoked_by) == (DeedKind.RST, 2, None)
+
+
+@pytest.mark.parametrize(
+    ("reason", "where", "loss"),
+    [
+        ("NO_SOCKET", "tcp_v4_rcv+0x99", False),
+        ("NOT_SPECIFIED", "tcp_v4_rcv+0x99", False),
+        (None, "tcp_v6_rcv+0x99", False),
+        ("NOT_SPECIFIED", "ip_error+0x94", True),
+        ("NETFILTER_DROP", "nft_do_chain+0x1", True),
+    ],
+)
+def test_a_reset_that_met_no_connection_is_missed_by_nobody(
+    reason: str | None, where: str, *, loss: bool
+) -> None:
+    rst = headers(SERVER, CLIENT, "R", seq=5001)
+    story = Story().start().event("receive", 1, "client", "c0", rst)
+    story.event("drop", 1, "client", "c0", rst, reason=reason, location=where)
+
+    assert any(deed.kind is DeedKind.DROP for deed in deeds(told(story.stop()))) is loss
+
+
+def test_an_echo_reply_that_no_ping_socket_wants_went_to_raw_sockets() -> None:
+    reply = {**headers(SERVER, CLIENT, ""), "protocol": "icmp", "icmp_type": 0, "icmp_code": 0}
+    story = Story().start().event("receive", 1, "client", "c0", reply)
+    story.event("drop", 1, "client", "c0", reply, reason="NO_SOCKET", location="ping_rcv+0xb3")
+
+    assert not [deed for deed in deeds(told(story.stop())) if not deed.aside]
+
+
+def test_a_reject_on_the_way_out_answers_what_is_dropped_behind_it() -> None:
+    syn = headers(CLIENT, SERVER, "S")
+    rst = {**headers(SERVER, CLIENT, "R.", seq=0, ack=1001), "source_port": DPORT, "destination_port": SPORT}
+    story = Story().start()
+    story.event("xmit", 1, "client", "lo", rst, stack=["nf_send_reset+0x1", "nft_reject_inet_eval+0x1"])
+    story.event("drop", 2, "client", None, syn, reason="NETFILTER_DROP", location="nft_do_chain+0x1")
+    made = told(story.stop())
+
+    (deed,) = deeds(made)
+    assert (deed.kind, deed.provoked_by and deed.provoked_by.number) == (DeedKind.RST, 2)
+
+
+@pytest.mark.parametrize(
+    ("only", "lost", "unsent"), [({}, 0, True), ({}, 1, False), ({"events": ["rst-sent"]}, 0, False)]
+)
+def test_an_answer_that_was_made_and_not_sent(only: dict[str, Any], lost: int, *, unsent: bool) -> None:
+    syn = headers(CLIENT, NAME, "S")
+    story = Story().start(only=only).event("receive", 1, "vm", "eth0", syn)
+    story.event("rst-sent", 1, "vm", "eth0", syn, reason="NO_SOCKET", stack=RESET)
+    clock = {"monotonic_ns": story.at + 1_000_000_000, "wall_ns": WALL_NS, "width_ns": 0}
+    made = told(story.stop(lost=lost, clock=clock))
+
+    (deed,) = deeds(made)
+    assert deed.unsent is unsent
+    sheet = " ".join(render_account(made, width=200, colour=False).split())
+    assert ("its transmission was not seen" in sheet) is unsent

@@ -47,3 +47,20 @@ def test_what_proves_nothing_accuses_nobody(packet: dict[str, object], location:
     story.event("consume", 1, "vm", "eth0", packet, location=location)
 
     assert inferred(story) == []
+
+
+@pytest.mark.parametrize(
+    "only", [{"device": ["eth0"]}, {"events": ["receive", "consume"]}], ids=lambda only: next(iter(only))
+)
+def test_a_trace_that_would_not_have_shown_the_answer_proves_nothing(only: dict[str, object]) -> None:
+    story = Story().start(only=only).event("receive", 1, "vm", "eth0", SYN)
+    story.event("consume", 1, "vm", "eth0", SYN, location=LISTENER)
+
+    assert inferred(story) == []
+
+
+def test_the_listeners_namespace_alone_is_enough() -> None:
+    story = Story().start(only={"netns": [4026533560]}).event("receive", 1, "vm", "eth0", SYN)
+    story.event("consume", 1, "vm", "eth0", SYN, location=LISTENER)
+
+    assert inferred(story) == [(DeedKind.DROP, "tcp_conn_request", "vm", "h1/vm:eth0")]

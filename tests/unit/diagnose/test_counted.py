@@ -11,7 +11,7 @@ import pytest
 from bothways.bundle import Bundle, open_bundle
 from bothways.diagnose.bypass import Bypass, bypass_of
 from bothways.diagnose.case import Case
-from bothways.diagnose.counted import counted_by, counters_shown, too_young
+from bothways.diagnose.counted import counted_by, counted_there, counters_shown, too_young
 from bothways.diagnose.gather import gather
 from bothways.diagnose.mechanism import in_hop
 from bothways.facts.openflow import Bridge, Flow
@@ -83,5 +83,14 @@ def test_a_flow_that_is_younger_than_the_packet_cannot_have_acted(age: float, *,
     read = replace(at, flow=replace(at.flow, span=replace(at.flow.span, read_at=1000.0 + age)))
     aged = replace(case, ages=replace(case.ages, packet_s=1000.0))
 
-    assert bool(too_young(aged, replace(bypass, flows=(read,)))) is late
-    assert too_young(case, bypass) == ()
+    assert bool(too_young(aged, (read,))) is late
+    assert too_young(case, bypass.flows) == ()
+
+
+@pytest.mark.parametrize(("packets", "words"), [(3, "; that flow counted 3 packets"), (0, ""), (None, "")])
+def test_the_flow_that_led_a_request_round_is_told_with_its_counter(packets: int | None, words: str) -> None:
+    case, bypass = bypassed(INCIDENT)
+    (at,) = bypass.flows
+
+    assert counted_there(case, (replace(at, flow=replace(at.flow, packets=packets)),)) == words
+    assert counted_there(case, (at, at)) == ""

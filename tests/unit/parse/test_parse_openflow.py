@@ -138,6 +138,13 @@ ACTIONS = [
     ("resubmit(tap1,9)", [("resubmit", {"port": None, "table": 9, "ct": False, "port_name": "tap1"})]),
     ("set_field:10.0.0.4->ip_dst", [("set_field", {"field": "nw_dst", "value": 0x0A000004, "mask": None})]),
     ("set_field:0x5/0xf->reg0", [("set_field", {"field": "reg0", "value": 5, "mask": 0xF})]),
+    ("move:NXM_NX_CT_LABEL[64..75]->OXM_OF_VLAN_VID[]", [("move", {
+        "source": "ct_label", "source_low": 64, "source_high": 75,
+        "field": "vlan_tci", "low": 0, "high": 11})]),
+    ("push:NXOXM_ET_REG31[]", [("push", {"field": "reg31", "low": 0, "high": 31})]),
+    ("push:NXM_NX_TUN_FLAGS[]", [("push", {"field": "tun_flags", "low": 0, "high": 0})]),
+    ('resubmit("a,b",5)', [("resubmit", {"port": None, "table": 5, "ct": False, "port_name": "a,b"})]),
+    ("set_field:0x7/0xff->vlan_vid", [("set_field", {"field": "vlan_tci", "value": 7, "mask": 0xFF})]),
     ("set_field:4103->vlan_vid", [("set_field", {"field": "vlan_tci", "value": 0x1007, "mask": 0x1FFF})]),
     ("set_field:3->vlan_pcp", [("set_field", {"field": "vlan_tci", "value": 0x7000, "mask": 0xF000})]),
     ("mod_nw_src:10.0.0.1", [("set_field", {"field": "nw_src", "value": 0x0A000001, "mask": None})]),
@@ -418,3 +425,20 @@ def test_what_is_printed_is_read_back(row: Flow) -> None:
         actions=tuple(replace(action, text="", column=0) for action in read.actions),
     )
     assert bare == row
+
+
+def test_codes_of_fields_match_as_their_names_do() -> None:
+    assert terms("OXM_OF_VLAN_VID=0x1005") == terms("vlan_vid=0x1005")
+    assert terms("ip,OXM_OF_IP_DSCP=12") == terms("ip,ip_dscp=12")
+
+
+def test_an_answer_that_ovs_ofctl_could_not_read_is_one_problem() -> None:
+    text = (
+        "OFPST_FLOW reply (xid=0x4): ***decode error: OFPBAC_BAD_VENDOR_TYPE***\n"
+        "***decode error: OFPBAC_BAD_VENDOR_TYPE***\n"
+        "00000000  01 11 13 60 00 00 00 04-ff ff 00 00 00 00 23 20 |...`..........# |\n"
+        "00000010  00 00 00 00 00                                  |.....           |\n"
+    )
+    (only,) = parse_flows(text, file="f").problems
+    assert "flows are missing" in only.message
+    assert only.hint

@@ -168,7 +168,16 @@ def test_arguments_of_actions(text: str, args: dict[str, object]) -> None:
 
 @given(
     st.text(max_size=80),
-    st.sampled_from(["group_id=1,type=all,", "group_id=", "", "group_id=1,type=select,fields("]),
+    st.sampled_from(
+        [
+            "group_id=1,type=all,",
+            "group_id=",
+            "",
+            "group_id=1,type=select,fields(",
+            "group_id=1,type=all,bucket",
+            "group_id=1,type=ff,bucket:",
+        ]
+    ),
 )
 def test_no_text_makes_the_reader_of_groups_fail(tail: str, head: str) -> None:
     parse_groups(head + tail, file="g")
@@ -180,3 +189,8 @@ def test_no_text_makes_the_reader_of_groups_fail(tail: str, head: str) -> None:
 )
 def test_no_text_makes_an_action_fail(name: str, inside: str) -> None:
     read_flow(Span("f", 1, text=f"ip actions={name}({inside})"))
+
+
+def test_a_bucket_may_be_written_with_a_colon() -> None:
+    (group,) = parse_groups("group_id=1,type=all,bucket:output:3", file="g").rows
+    assert [dict(each.args) for each in group.buckets[0].actions] == [{"port": 3}]

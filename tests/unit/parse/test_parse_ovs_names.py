@@ -76,3 +76,21 @@ def test_a_flow_that_says_the_cut_name_gets_the_number() -> None:
     assert bridge.flows is not None
     (flow,) = bridge.flows.rows
     assert [(term.field, term.value) for term in flow.match] == [("in_port", 4)]
+
+
+def test_what_is_said_of_a_port_that_cannot_be_read_is_not_said_of_another() -> None:
+    text = " 1(tap1): addr:fe:16:3e:00:00:01\n     config:     0\n"
+    text += " tap2: addr:fe:16:3e:00:00:02\n     config:     NO_FLOOD\n"
+    parsed = parse_ports(text, file="ports")
+    assert [(port.name, port.config) for port in parsed.rows] == [("tap1", frozenset())]
+    assert [problem.span.line for problem in parsed.problems] == [3]
+
+
+def test_controllers_stand_below_their_bridge() -> None:
+    text = (
+        '    Bridge br-a\n        Controller "tcp:10.0.0.1:6653"\n            is_connected: true\n'
+        '        Port br-a\n            Interface br-a\n    Bridge br-b\n    Manager "ptcp:6640"\n'
+    )
+    first, second = parse_vsctl_show(text, file="show").rows
+    assert (first.controllers, list(first.ports)) == (("tcp:10.0.0.1:6653",), ["br-a"])
+    assert second.controllers == ()

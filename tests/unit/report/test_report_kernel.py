@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bothways.correlate.kernel_account import account
-from bothways.facts.kernel_event import KernelEvent
+from bothways.facts.kernel_event import Happening, KernelEvent
 from bothways.report.kernel_account import render_account
 from bothways.report.kernel_lines import chain_words, event_line, event_words, packet_words, since
 from bothways.report.kernel_live import LiveSheet
@@ -155,6 +155,18 @@ def test_packets_that_take_turns_are_named_again() -> None:
         "#2 IP 192.0.2.10.17350 > 192.0.2.100.22: Flags [S], seq 2",
         "#1 IP 192.0.2.10.17350 > 192.0.2.100.22: Flags [S], seq 1  (again)",
     ]
+
+
+def test_events_that_are_not_to_be_shown_are_known_all_the_same() -> None:
+    story = Story().start()
+    for word, number in (("receive", 1), ("consume", 1), ("consume", 2), ("receive", 3)):
+        story.event(word, number, "root", "eth0", headers(CLIENT, NAME, "S", seq=number))
+    (trace,) = story.traces()
+    sheet = LiveSheet(unsaid=frozenset({Happening.CONSUME}))
+    lines = [line for each in trace.events for line in sheet.lines([(0, each, each.time_ns)])]
+
+    assert [line.partition(" ")[0] for line in lines if line.startswith("#")] == ["#1", "#3"]
+    assert not any("freed" in line for line in lines)
 
 
 def test_what_was_sent_again_and_dropped_again_is_told_once() -> None:

@@ -22,6 +22,19 @@ def told(story: Story) -> str:
     return render_account(account(story.stop().traces()), width=200, colour=False)
 
 
+def test_the_answer_that_makes_an_address_known_waits_for_nothing() -> None:
+    story = Story().start().event("receive", 1, ROUTER, "qg-1", SYN)
+    detail = {"address": NEXT_HOP, "state": "INCOMPLETE", "to": "REACHABLE"}
+    assert "Waiting" not in told(story.event("neigh", 1, ROUTER, "qg-1", None, detail=detail))
+
+
+def test_what_a_neighbour_learns_meanwhile_is_no_answer() -> None:
+    detail = {"address": CLIENT, "state": "REACHABLE", "to": "STALE"}
+    assert "Waiting" in told(held_up().event("neigh", 1, "vm", "eth0", None, detail=detail))
+    answer = {"address": NEXT_HOP, "state": "INCOMPLETE", "to": "REACHABLE"}
+    assert "Waiting" not in told(held_up().event("neigh", 1, ROUTER, "qg-1", None, detail=answer))
+
+
 def test_a_packet_that_waits_says_for_whom() -> None:
     sheet = told(held_up())
     assert "Waiting at the end" in sheet

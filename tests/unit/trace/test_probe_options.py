@@ -127,3 +127,42 @@ def test_what_cannot_be_meant_is_said(words: list[str], said: str) -> None:
 def test_any_json_is_a_filter_or_misused(value: object) -> None:
     with contextlib.suppress(Misused):
         parse_options(["--filter", json.dumps(value)])
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/proc/self/status", "no file of a network namespace"),
+        ("/proc/self/ns/mnt", "another kind"),
+        ("/dev/null", "no file of a network namespace"),
+        ("/nowhere/net", "No such file"),
+    ],
+)
+def test_a_path_has_to_be_that_of_a_network_namespace(path: str, said: str) -> None:
+    with pytest.raises(Misused, match=said):
+        parse_options(["--netns", path])
+
+
+def test_the_path_of_a_network_namespace_is_taken() -> None:
+    path = "/proc/self/ns/net"
+    assert parse_options(["--netns", path]).netns == [Path(path).stat().st_ino]
+
+
+def test_a_number_that_nobody_has_is_told() -> None:
+    assert parse_options(["--netns", "/proc/self/ns/net"]).problems() == []
+    (problem,) = parse_options(["--netns", "inode:12"]).problems()
+    assert "inode:12" in problem["text"]
+
+
+@pytest.mark.parametrize("glob", ["", "sixteen-letters-"])
+def test_a_device_that_cannot_be(glob: str) -> None:
+    with pytest.raises(Misused, match="--device"):
+        parse_options(["--device", glob])
+
+
+def test_what_a_trace_is_narrowed_to() -> None:
+    assert parse_options([]).only() == {}
+    words = ["--device", "qg-*", "--count", "3", "--profile-events", "drop,xmit", "--netns", "inode:7"]
+    assert parse_options(words).only() == {
+        "events": ["drop", "xmit"], "netns": [7], "device": ["qg-*"], "count": 3,
+    }  # fmt: skip

@@ -115,7 +115,7 @@ def _gaps(
         gaps.append(f"the model expects the RST from {predicted.label}")
     else:
         gaps.extend(gaps_of_walk(case))
-    gaps.extend(too_young(case, bypass))
+    gaps.extend(too_young(case, bypass.flows))
     if not culprits:
         gaps.append("no single rule or flow was found without which the connection lives")
     if case.story is not None and not bypass.certain:

@@ -16,6 +16,7 @@ from typing import Final
 
 from bothways.diagnose.bypass import FlowAt, translating_flows, trunk
 from bothways.diagnose.case import Case
+from bothways.diagnose.counted import counted_there, too_young
 from bothways.diagnose.flip import Flip, forget_neighbour, without_flow
 from bothways.diagnose.gaps import gaps_of_sight, gaps_of_walk
 from bothways.diagnose.hop import replay, with_opening
@@ -51,7 +52,7 @@ def explain(case: Case) -> Explanation | None:
     culprits = _culprits(case)
     if observed is None and not culprits:
         return None
-    gaps = _gaps(case, stray, culprits, observed=observed, predicted=predicted)
+    gaps = (*_gaps(case, stray, culprits, observed=observed, predicted=predicted), *too_young(case, flows))
     confidence = Confidence.SUPPORTED if gaps else Confidence.PROVED
     inside = stray.invalid.before.source
     summary = (
@@ -190,7 +191,7 @@ def _chain(case: Case, stray: Stray, flows: tuple[FlowAt, ...]) -> tuple[Link, .
     inside, asked = stray.invalid.before.source, case.question.destination
     return (
         Link(
-            f"the SYN went round {stray.label}: it {_way(flows)}",
+            f"the SYN went round {stray.label}: it {_way(flows)}{counted_there(case, flows)}",
             seen,
             ages.all(_ends(syn), tuple(f.flow.span for f in flows)),
         ),

@@ -33,7 +33,7 @@ def clone(run: Run, action: Action) -> None:
 
 def run_copy(run: Run, actions: tuple[Action, ...], cell: str) -> None:
     """Execute actions on a copy of the packet, and then its action set."""
-    key, tracked, steps, base = run.key, run.tracked, list(run.steps), run.base
+    key, tracked, steps, base, cleared = run.key, run.tracked, list(run.steps), run.base, run.cleared
     stack, gathered = list(run.stack), list(run.actions_of_set)
     frame = run.frame
     run.key, run.base = key.copy(), len(run.frames)
@@ -45,7 +45,9 @@ def run_copy(run: Run, actions: tuple[Action, ...], cell: str) -> None:
     action_set.finish(run, frame.depth, frame.origin)
     if reversible(actions):
         key.left_behind(run.key)
-    run.key, run.tracked, run.base = key, tracked, base
+    else:
+        run.tracked, run.cleared = tracked, cleared
+    run.key, run.base = key, base
     run.steps[:] = steps
     if not run.failed:
         run.stack[:], run.actions_of_set[:] = stack, gathered
@@ -105,14 +107,14 @@ def check_larger(run: Run, action: Action) -> None:
 
 
 def _branch(run: Run, actions: tuple[Action, ...], cell: str) -> None:
-    tracked, steps, base, frame = run.tracked, list(run.steps), run.base, run.frame
+    tracked, steps, base, frame, cleared = run.tracked, list(run.steps), run.base, run.frame, run.cleared
     run.base = len(run.frames)
     text, level = f"{frame.cell}: {cell}", frame.level
     run.beside += IN_DATAPATH
     run.open(Frame(frame.table, actions, frame.evidence, text, frame.depth, len(run.steps), level=level))
     run.drain()
     action_set.finish(run, frame.depth, frame.origin)
-    run.tracked, run.base = tracked, base
+    run.tracked, run.base, run.cleared = tracked, base, cleared
     run.steps[:] = steps
 
 

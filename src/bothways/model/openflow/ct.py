@@ -111,7 +111,14 @@ def _coming_back(run: Run, request: Request, tracked: Tracked) -> Key:
 
 
 def ct_clear(run: Run, _action: Action) -> None:
-    """Take from the packet what a tracker found."""
+    """
+    Take from the packet what a tracker found.
+
+    The switch believes that a copy which it made for itself only has taken it already; what tables see then
+    stays.
+    """
+    if run.cleared:
+        return
     run.tracked = None
     _zero(run)
 
@@ -144,6 +151,7 @@ def _of_tuple(one: Tuple) -> dict[str, Bits]:
 
 
 def _zero(run: Run) -> None:
+    run.cleared = True
     for name in FIELDS_OF_TRACKING:
         run.key.put(name, (0, KNOWN), -1)
 

@@ -77,7 +77,7 @@ def send(run: Run, port: Port, cut: int | None = None) -> None:
         return
     packet = run.key.inside()
     if port.kind not in TUNNELS:
-        seen = run.key.unseen() if port.kind == "patch" and run.tracked is not None else {}
+        seen = run.key.unseen() if port.kind == "patch" else {}
         depth = run.frame.depth if run.frames else 0
         steps, fields = tuple(run.steps), run.key.carried()
         _emit(run, Output(packet, port, steps, fields=fields, cut=cut, seen=seen, depth=depth))

@@ -107,7 +107,7 @@ def _is_icmp(packet: Packet) -> bool:
 def _is_neighbour_discovery(packet: Packet) -> bool:
     if not (_is_ipv6(packet) and _is_icmp(packet)):
         return False
-    return packet.icmp is None or packet.icmp.type in _NEIGHBOUR_DISCOVERY
+    return packet.icmp is None or (packet.icmp.type in _NEIGHBOUR_DISCOVERY and packet.icmp.code == 0)
 
 
 def _is_mpls(packet: Packet) -> bool:
@@ -326,7 +326,7 @@ FIELDS: Final[Mapping[str, Field]] = {
     "ip_proto": Field(8, _read_protocol, None, _is_ip, "IP protocol", str),
     "nw_ttl": Field(8, *_TTL, _is_ip, "TTL", str),
     "nw_tos": Field(8, *_TOS, _is_ip, "TOS"),
-    "nw_frag": Field(8, _read_frag, None, _is_ip, "fragment"),
+    "nw_frag": Field(2, _read_frag, None, _is_ip, "fragment"),
     "ipv6_label": Field(20, _read_label, _kept, _is_ipv6, "flow label"),
     "tp_src": Field(16, *_port(sending=True), _has_ports, "source port", str, Did.TRANSLATED),
     "tp_dst": Field(16, *_port(sending=False), _has_ports, "destination port", str, Did.TRANSLATED),

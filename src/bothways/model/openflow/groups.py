@@ -73,7 +73,7 @@ def _enter(run: Run, found: Group, bucket: Bucket) -> None:
     if run.failed:
         return
     key, base, frame, steps = run.key, run.base, run.frame, list(run.steps)
-    tracked = run.tracked
+    tracked, cleared = run.tracked, run.cleared
     run.key, run.base = key.copy(), len(run.frames)
     actions = tuple(action for action, _ in action_set.in_order([(a, found.span) for a in bucket.actions]))
     number = found.buckets.index(bucket) if bucket.identity is None else bucket.identity
@@ -82,7 +82,7 @@ def _enter(run: Run, found: Group, bucket: Bucket) -> None:
     run.open(Frame(frame.table, actions, (found.span,), cell, depth, len(run.steps), level=level))
     run.drain()
     key.left_behind(run.key, labels=False)
-    run.key, run.base, run.tracked = key, base, tracked
+    run.key, run.base, run.tracked, run.cleared = key, base, tracked, cleared
     run.steps[:] = steps
     run.exited = run.failed
 

@@ -26,7 +26,7 @@ __all__ = ["CARRIED", "PIPELINE", "TUNNELS", "WIDE", "Key", "of_arrival"]
 TUNNELS: Final = frozenset({"vxlan", "geneve", "gre", "stt", "erspan", "lisp", "gtpu", "ip6gre", "bareudp"})
 
 _TUNNEL_FIELDS: Final[Mapping[str, int]] = {
-    "tun_id": 64, "tun_src": 32, "tun_dst": 32, "tun_ipv6_src": 128, "tun_ipv6_dst": 128, "tun_flags": 16,
+    "tun_id": 64, "tun_src": 32, "tun_dst": 32, "tun_ipv6_src": 128, "tun_ipv6_dst": 128, "tun_flags": 1,
     "tun_gbp_id": 16, "tun_gbp_flags": 8, "tun_erspan_ver": 4, "tun_erspan_idx": 20, "tun_erspan_dir": 1,
     "tun_erspan_hwid": 6, "gtpu_flags": 8, "gtpu_msgtype": 8, "tun_tos": 8, "tun_ttl": 8,
 }  # fmt: skip
@@ -35,7 +35,7 @@ _TRACKING: Final[Mapping[str, int]] = {
     "ct_state": 32, "ct_zone": 16, "ct_mark": 32, "ct_label": 128, "ct_nw_src": 32, "ct_nw_dst": 32,
     "ct_ipv6_src": 128, "ct_ipv6_dst": 128, "ct_nw_proto": 8, "ct_tp_src": 16, "ct_tp_dst": 16,
 }  # fmt: skip
-_REGISTERS: Final[Mapping[str, int]] = {f"reg{n}": 32 for n in range(16)}
+_REGISTERS: Final[Mapping[str, int]] = {f"reg{n}": 32 for n in range(32)}
 #: what comes with the packet from the stack that sent it, or from the datapath; no evidence holds it
 _NOT_HELD: Final[Mapping[str, int]] = {"pkt_mark": 32, "skb_priority": 32, "dp_hash": 32}
 #: fields that live only inside the pipeline -> width in bits
@@ -147,6 +147,14 @@ class Key:
         value = value & ~mask | bits[0] & mask
         known = known & ~mask | bits[1] & mask
         field = FIELDS.get(name)
+        if name in _TRANSLATED:
+            held = self._bits.get(name)
+            if (value, known) == held:
+                return (
+                    True  # the switch sees no change, so it leaves a translation that it does not see alone
+                )
+            if held is not None and ~mask & _whole(name) and held != FIELDS[name].read(self.packet):
+                return False  # which of the other bits it sets as well hangs on what tables looked at
         if field is not None and field.write is not None:
             packet = field.write(self.packet, value, known)
             if packet is None:
@@ -278,6 +286,10 @@ class Key:
             if part:
                 self.put(name, (bits[0] >> shift, bits[1] >> shift), part)
         return True
+
+
+def _whole(name: str) -> int:
+    return (1 << FIELDS[name].width) - 1
 
 
 def of_arrival(arrival: Arrival, port: Port | None) -> Key:

@@ -29,7 +29,7 @@ def cross(run: Run, output: Output) -> None:
     if refused:
         run.lose(refused)
         return
-    kept = run.here, run.key, run.tracked, run.base, run.patched
+    kept, cleared = (run.here, run.key, run.tracked, run.base, run.patched), run.cleared
     mirrored, run.mirrored = run.mirrored, frozenset() if peer.bridge is not run.bridge else run.mirrored
     stack, gathered, steps = list(run.stack), list(run.actions_of_set), list(run.steps)
     arrival = output.through_patch(peer.ingress.number)
@@ -48,8 +48,14 @@ def cross(run: Run, output: Output) -> None:
     run.drain()
     action_set.finish(run, arrival.depth)
     if reversible(behind):
+        before = kept[1].packet
         kept[1].left_behind(run.key, labels=False)
+        if run.unordered and kept[1].packet != before:
+            run.doubt(
+                f"which copies of {run.where} are translated by what one of them met: a flood has no order"
+            )
     run.here, run.key, run.tracked, run.base, run.patched = kept
+    run.cleared = cleared
     run.stack[:], run.actions_of_set[:], run.steps[:] = stack, gathered, steps
     run.exited, run.failed = False, False
     if peer.bridge is not run.bridge:

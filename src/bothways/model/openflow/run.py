@@ -74,6 +74,8 @@ class Run:
     :param unordered: True once a flood went on behind a patch port: the switch has an order of its own.
     :param left_exit: True if an ``exit`` waits for the next copy that comes back, which then ends with it.
     :param order: puts the ports of a flood in their order, None: it does not matter.
+    :param cleared: True once ``ct`` or ``ct_clear`` has taken what a tracker found: ``ct_clear`` then does
+        nothing.
     :param mirrored: destinations of mirrors that have had their copy; *mirror_of*: the mirror at work.
     """
 
@@ -119,6 +121,7 @@ class Run:
     unordered: bool = False
     mirrored: frozenset[object] = frozenset()
     mirror_of: Mirror | None = None
+    cleared: bool = False
 
     @property
     def place(self) -> Place:
@@ -297,7 +300,7 @@ class Run:
         """
         frames = [replace(frame) for frame in frozen.frames]
         again = replace(self, key=frozen.key, frames=frames, steps=list(frozen.steps), lookups=0, base=0)
-        again.exited, again.failed, again.hashed = False, False, frozen.hashed
+        again.exited, again.failed, again.hashed, again.cleared = False, False, frozen.hashed, False
         again.earlier = len(self.outputs), len(self.frozen)
         again.key.uncover()
         again.actions_of_set = list(frozen.actions_of_set)

@@ -61,6 +61,10 @@ struct sock {
 	u32 sk_max_ack_backlog;
 } CORE;
 
+struct inet_sock {
+	u16 inet_sport;
+} CORE;
+
 struct dst_entry {
 	struct net_device *dev;
 } CORE;

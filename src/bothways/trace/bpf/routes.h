@@ -214,7 +214,7 @@ int neigh_update(u64 *ctx)
 	return neighbour_event(ctx, (void *)ctx[0], &o);
 }
 
-/* (neighbour, error): a packet waits for the address, or goes without. */
+/* (neighbour, 1 if the packet waits for the address): neigh_event_send has looked at it. */
 SEC("raw_tp/neigh_event_send_done")
 int neigh_event_send_done(u64 *ctx)
 {

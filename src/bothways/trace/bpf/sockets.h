@@ -15,6 +15,9 @@ static __always_inline int read_socket(struct sock *sk, struct packet *p)
 		return 0;
 	p->ends.protocol = BPF_CORE_READ(sk, sk_protocol);
 	p->ends.source_port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	/* A socket that closes has given its port back before it sends its RST; what it sends from is still there. */
+	if (!p->ends.source_port)
+		p->ends.source_port = swap16(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
 	p->ends.destination_port = swap16(BPF_CORE_READ(sk, __sk_common.skc_dport));
 	if (family == 10) {
 		bpf_core_read(p->ends.source, 16, &sk->__sk_common.skc_v6_rcv_saddr);

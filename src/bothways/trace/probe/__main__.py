@@ -10,6 +10,7 @@ from bothways.trace.probe.elf import Malformed
 from bothways.trace.probe.lines import Lines, ReaderGone
 from bothways.trace.probe.listen import listen
 from bothways.trace.probe.options import Misused, parse_options
+from bothways.trace.probe.privileges import lacking
 from bothways.trace.probe.program import Refused
 from bothways.trace.probe.syscall import Unsupported
 from bothways.trace.probe.trace import Stop, run, start_line
@@ -19,6 +20,7 @@ __all__ = ["main"]
 _STARTED = time.monotonic()
 _MISUSED, _CANNOT = 2, 4
 _BUG = "the probe did not expect that; please report it with the kernel's version"
+_ALLOWED = "`bothways trace --list` says what this host allows"
 _HINT = "run it as root, or with CAP_BPF, CAP_PERFMON and CAP_SYSLOG; tracing is read-only, and nothing stays"
 
 
@@ -35,7 +37,7 @@ def main(arguments: List[str]) -> int:
     except Misused as error:
         return _problem(lines, str(error), "", _MISUSED)
     except (Refused, Unsupported) as error:
-        return _problem(lines, str(error), _HINT, _CANNOT)
+        return _problem(lines, str(error), _HINT if lacking() else _ALLOWED, _CANNOT)
     except (Malformed, Unreadable, OSError) as error:
         return _problem(lines, "{}: {}".format(type(error).__name__, error), _BUG, _CANNOT)
     except ReaderGone:

@@ -1,5 +1,6 @@
 """Network namespaces as people name them: by number, by the path of a file, or by a name of this host."""
 
+import fcntl
 import os
 from typing import List
 
@@ -8,6 +9,8 @@ from bothways.trace.probe.hostns import Namespace, namespaces
 __all__ = ["NoNamespace", "inode_of"]
 
 _SHOWN = 8
+# uapi/linux/nsfs.h and sched.h
+_NS_GET_NSTYPE, _NETWORK = 0xB703, 0x40000000
 
 
 class NoNamespace(Exception):  # noqa: N818  a sentence for the user
@@ -25,15 +28,27 @@ def inode_of(text: str) -> int:
     if kind == "inode" and number.isdigit():
         return int(number)
     if "/" in text:
-        try:
-            return os.stat(text).st_ino
-        except OSError as error:
-            raise NoNamespace("{}: {}".format(text, error.strerror)) from error
+        return _inode_of_file(text)
     known = namespaces()
     for each in known:
         if each.name == text:
             return each.inode
     raise NoNamespace(_why_none(text, known))
+
+
+def _inode_of_file(path: str) -> int:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise NoNamespace("{}: {}".format(path, error.strerror)) from error
+    try:
+        if fcntl.ioctl(descriptor, _NS_GET_NSTYPE) != _NETWORK:
+            raise NoNamespace("{} is a namespace of another kind, and not of the network".format(path))
+        return os.fstat(descriptor).st_ino
+    except OSError as error:
+        raise NoNamespace("{} is no file of a network namespace".format(path)) from error
+    finally:
+        os.close(descriptor)
 
 
 def _why_none(text: str, known: List[Namespace]) -> str:

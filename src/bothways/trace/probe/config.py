@@ -1,20 +1,19 @@
 """
 The configuration of the programs: the variable ``config`` of the object, as ``bpf/event.h`` lays it out.
 
-Whatever the kernel part cannot ask is asked again of each record (:func:`refine`): of a device's glob it
-takes only what stands before the first wildcard.
+What the kernel part cannot ask is asked again of each record (``asked_devices``): of a device's glob it takes
+only what stands before the first wildcard.
 """
 
-import fnmatch
 import socket
 import struct
-from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 from bothways.trace.probe.kernel import Kernel
 from bothways.trace.probe.options import Options
 from bothways.trace.probe.probes import PROBES
 
-__all__ = ["SIZE", "TERMS", "pack", "refine"]
+__all__ = ["SIZE", "TERMS", "pack"]
 
 TERMS = 8
 _NAMESPACES = 8
@@ -83,21 +82,6 @@ def pack(options: Options, kernel: Optional[Kernel] = None, registers: Iterable[
             ),
         )
     )
-
-
-def refine(options: Options) -> Callable[[Optional[str]], bool]:
-    """Make the question whether an event at a device (None: at none) is wanted, globs taken to the letter."""
-    globs = options.devices
-    if not globs:
-        return lambda _device: True
-    known: Dict[Optional[str], bool] = {}
-
-    def wanted(device: Optional[str]) -> bool:
-        if device not in known:
-            known[device] = device is None or any(fnmatch.fnmatchcase(device, glob) for glob in globs)
-        return known[device]
-
-    return wanted
 
 
 def _term(term: Dict[str, Any]) -> bytes:

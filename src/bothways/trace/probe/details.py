@@ -136,7 +136,7 @@ def _neighbour(event: Event, raw: Raw) -> None:
         "hardware_address": _hardware(hardware) if any(hardware) else None,
         "state": _bits(_NEIGHBOURS, state),
         "to": _bits(_NEIGHBOURS, new),
-        "error": _errno(raw.numbers[1]),
+        "packet": "waits" if raw.numbers[1] else None,
     }
 
 

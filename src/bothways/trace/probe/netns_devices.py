@@ -7,7 +7,7 @@ from typing import Callable, Dict, List, Tuple, TypeVar
 
 from bothways.trace.probe.hostns import namespaces
 
-__all__ = ["inside", "lone_devices"]
+__all__ = ["devices_by_namespace", "inside", "lone_devices"]
 
 _NETWORK = 0x40000000  # CLONE_NEWNET
 _HERE = "/proc/thread-self/ns/net"
@@ -45,12 +45,17 @@ def inside(path: str, action: Callable[[], Result]) -> Result:
         os.close(home)
 
 
+def devices_by_namespace() -> Dict[int, Tuple[str, ...]]:
+    """Names of devices by the namespace's inode; none of a namespace that cannot be entered."""
+    return {each.inode: _devices(each.path) for each in namespaces()}
+
+
 def lone_devices() -> Dict[str, int]:
     """Names of devices that only one namespace has, with its inode: there the name alone tells the place."""
     owners: Dict[str, List[int]] = {}
-    for each in namespaces():
-        for name in _devices(each.path):
-            owners.setdefault(name, []).append(each.inode)
+    for inode, names in devices_by_namespace().items():
+        for name in names:
+            owners.setdefault(name, []).append(inode)
     return {name: inodes[0] for name, inodes in owners.items() if len(inodes) == 1}
 
 

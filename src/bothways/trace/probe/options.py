@@ -5,12 +5,14 @@ import json
 from typing import Any, Dict, List, Optional
 
 from bothways.trace.probe.asked_netns import NoNamespace, inode_of
+from bothways.trace.probe.hostns import namespaces
 
 __all__ = ["Misused", "Options", "parse_options"]
 
 TIERS = ("fentry", "kprobe", "raw_tracepoint", "tracefs")
 STACKS = ("all", "drop", "rst", "xmit", "none")
 _TERMS = 8
+_LONGEST_NAME = 15  # IFNAMSIZ, and the zero
 _SMALLEST_BACKLOG, _LARGEST_BACKLOG = 16 << 20, 1 << 30
 _SMALLEST_RING, _LARGEST_RING = 1 << 16, 1 << 30
 
@@ -49,7 +51,7 @@ class Options:
         self.events: List[str] = [word for word in (values["profile_events"] or "").split(",") if word]
         self.stack: str = values["stack"]
         self.netns: List[int] = [_read_netns(each) for each in values["netns"]]
-        self.devices: List[str] = values["device"]
+        self.devices: List[str] = [_read_device(each) for each in values["device"]]
         self.follow_nat: bool = values["follow_nat"]
         self.ring_size: int = _read_ring(values["ring_size"])
         self.count: Optional[int] = values["count"]
@@ -58,6 +60,23 @@ class Options:
         self.tier: Optional[str] = values["tier"]
         self.stdin_close_stops: bool = values["stdin_close_stops"]
         self.backlog: int = values["backlog"] or _spare_memory()
+
+    def problems(self) -> List[Dict[str, Any]]:
+        """Tell what may be a mistake: a namespace by number that this host does not know."""
+        known = {each.inode for each in namespaces()} if self.netns else set()
+        return [
+            {
+                "text": "--netns inode:{}: no namespace of this number is found here".format(inode),
+                "hint": "`bothways trace devices` lists them; one that only an open file keeps is not found",
+            }
+            for inode in self.netns
+            if inode not in known
+        ]
+
+    def only(self) -> Dict[str, Any]:
+        """Tell what a trace is narrowed to, beside its filter: what is not there may have happened."""
+        asked = {"events": self.events, "netns": self.netns, "device": self.devices, "count": self.count}
+        return {key: value for key, value in asked.items() if value}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -116,6 +135,15 @@ def _read_ring(size: int) -> int:
     if not _SMALLEST_RING <= size <= _LARGEST_RING:
         raise Misused("--ring-size {}: from {} to {} bytes".format(size, _SMALLEST_RING, _LARGEST_RING))
     return 1 << (size - 1).bit_length()
+
+
+def _read_device(glob: str) -> str:
+    """Take a glob; one that no device's name can fit is a mistake."""
+    if not glob:
+        raise Misused("--device: a name or a glob was expected, as 'qg-*'")
+    if not set(glob) & set("*?[") and len(glob.encode()) > _LONGEST_NAME:
+        raise Misused("--device {}: no device has a name of more than {} octets".format(glob, _LONGEST_NAME))
+    return glob
 
 
 def _read_netns(text: str) -> int:

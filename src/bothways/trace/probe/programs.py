@@ -6,6 +6,7 @@ import time
 from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 
 from bothways.trace.probe import config
+from bothways.trace.probe.asked_devices import AskedDevices
 from bothways.trace.probe.attach import Link
 from bothways.trace.probe.btf_kinds import STRUCT
 from bothways.trace.probe.cost import Accounting, spent
@@ -93,7 +94,7 @@ class Programs(Source):
         attached = {str(row["probe"]): str(row["tier"]) for row in self.probes if row["attached"]}
         by_number = {probe.number: attached[probe.name] for probe in PROBES if probe.name in attached}
         self._decoder = Decoder(symbols, kernel, namespaces, by_number)
-        self._fits = config.refine(options)
+        self._places = AskedDevices(options.devices)
 
     # Attaching
 
@@ -192,7 +193,7 @@ class Programs(Source):
                 if _TIME.unpack_from(each)[0] < self._begun:
                     continue
                 event = self._decoder.event(each)
-                if self._fits(event["device"]):
+                if self._places.takes(event):
                     yield event
 
     def counters(self) -> Dict[str, int]:

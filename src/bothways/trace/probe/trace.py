@@ -107,8 +107,8 @@ def run(options: Options, source: Source, lines: Lines, stop: Stop, since: float
     clock = read_clock()
     host = os.uname().nodename
     begun = time.monotonic()
-    lines.add(start_line(source, clock))
-    for problem in source.problems():
+    lines.add(dict(start_line(source, clock), only=options.only()))
+    for problem in [*options.problems(), *source.problems()]:
         lines.add(dict(problem, type="problem"))
     lines.now({"type": "ready", "seconds": round(time.monotonic() - since, 3)})
     stop.begin()

@@ -7,11 +7,11 @@ The kernel part does not filter here; packets are chosen from what their events 
 None.
 """
 
-import fnmatch
 import os
 import time
 from typing import Any, Dict, List, Optional, Set
 
+from bothways.trace.probe.asked_devices import AskedDevices
 from bothways.trace.probe.btf import Unreadable
 from bothways.trace.probe.fetch import Layout, read_layout
 from bothways.trace.probe.hostns import Namespaces
@@ -62,6 +62,7 @@ class Tracefs:
         self._devices_at = 0.0
         self._tasks: Dict[int, Optional[str]] = {0: "swapper"}
         self._matcher = Matcher(options.filter)
+        self._places = AskedDevices(options.devices)
         self._flows: Set[Ends] = set()
         self._asked_for: Set[int] = set()
         self._tracing: Optional[Tracing] = None
@@ -215,11 +216,7 @@ class Tracefs:
     def _in_place(self, event: Dict[str, object]) -> bool:
         if self._options.netns and event["netns_inode"] not in self._options.netns:
             return False
-        device = event["device"]
-        globs = self._options.devices
-        return not globs or (
-            isinstance(device, str) and any(fnmatch.fnmatchcase(device, each) for each in globs)
-        )
+        return self._places.takes(event)
 
     # -- names ---------------------------------------------------------------------------------------------
     # ----------
