@@ -6,27 +6,21 @@ Each fault has a destination port of its own, by which its deeds are found. Nobo
 
 from __future__ import annotations
 
-import os
-import re
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from router_bed import FLOATING, SERVED, Bed, bed, do
+from traced_bed import deeds_of_port, traced
 
 from bothways.bundle import open_bundle
 from bothways.correlate.kernel_account import account
-from bothways.facts.kernel_account import Deed, DeedKind, KernelAccount
+from bothways.facts.kernel_account import DeedKind, KernelAccount
 from bothways.trace.probe.netns_devices import inside
 
-ROOT = Path(__file__).resolve().parents[2]
-BOTHWAYS = Path(sys.executable).with_name("bothways")
 PREFIX = "ta"
 #: A destination that the router has no route to, and a sender that it would answer through another device.
 KEPT: list[socket.socket] = []
@@ -169,52 +163,23 @@ def prepare(site: Bed) -> None:
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KernelAccount]:
     folder = tmp_path_factory.mktemp("authors") / "case"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     with bed(PREFIX) as site:
         prepare(site)
-        words = [str(BOTHWAYS), "trace", "--profile", "all", "--stack", "drop", "-o", str(folder)]
+        words = ["--profile", "all", "--stack", "drop"]
         for name in (site.client, site.router, site.server):
             words += ["--netns", name]
-        tracing = subprocess.Popen(
-            [*words, "--timeout", "60"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
-        assert tracing.stderr is not None
-        for line in tracing.stderr:
-            if line.startswith("ready:"):
-                break
-        try_all(site)
-        time.sleep(0.5)
-        tracing.terminate()
-        tracing.communicate(timeout=30)
+        with traced(folder, *words):
+            try_all(site)
         for each in KEPT:
             each.close()
         yield account(open_bundle(folder).traces)
-
-
-def found(told: KernelAccount, port: int) -> list[Deed]:
-    """What was done to packets for a port, or because of them."""
-    deeds = []
-    for deed in told.deeds:
-        numbers = [deed.packet, deed.provoked_by.number if deed.provoked_by else None]
-        headers = [told.packet(number).headers for number in numbers if number is not None]
-        texts = [str(each.packet) for each in headers if each is not None]
-        # IPv6 talks beside it, and its addresses may hold any digits.
-        meant = [text for text in texts if "IP6" not in text and re.search(rf"[.:]{port}\b", text)]
-        if meant and not deed.aside:
-            deeds.append(deed)
-    return deeds
 
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_the_author_and_the_reason_are_right(told: KernelAccount, name: str) -> None:
     fault = FAULTS[name]
 
-    deeds = found(told, fault.port)
+    deeds = deeds_of_port(told, fault.port)
 
     said = [(each.kind, each.event.netns, each.event.reason, each.function) for each in deeds]
     assert said, f"nobody is named for {name}"
@@ -229,7 +194,7 @@ def test_the_author_and_the_reason_are_right(told: KernelAccount, name: str) -> 
 
 
 def test_a_reset_is_the_router_s_in_the_name_of_the_floating_address(told: KernelAccount) -> None:
-    (deed,) = [each for each in found(told, 22) if each.kind is DeedKind.RST]
+    (deed,) = [each for each in deeds_of_port(told, 22) if each.kind is DeedKind.RST]
     assert deed.packet is not None
     headers = told.packet(deed.packet).headers
     assert headers is not None

@@ -7,8 +7,6 @@ its own, by which what is told of it is found.
 
 from __future__ import annotations
 
-import os
-import re
 import socket
 import struct
 import subprocess
@@ -17,19 +15,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from router_bed import SERVED, Bed, bed, do
+from traced_bed import deeds_of_port, traced
 
 from bothways.bundle import open_bundle
 from bothways.correlate.kernel_account import account
-from bothways.facts.kernel_account import Deed, DeedKind, KernelAccount
+from bothways.facts.kernel_account import DeedKind, KernelAccount
 from bothways.report.kernel_account import render_account
 from bothways.trace.probe.netns_devices import inside
 
-ROOT = Path(__file__).resolve().parents[2]
-BOTHWAYS = Path(sys.executable).with_name("bothways")
 PREFIX = "tr"
 CLIENT, ROUTER, SERVER = (PREFIX + each for each in "crs")
 NOBODY, LOOPBACK = "10.97.2.77", "127.0.0.5"
@@ -73,15 +69,15 @@ ENDINGS = {
     "killed": "os.kill(os.getpid(), 9)",
 }
 SERVE = """
-import os, socket, struct, sys, time
+import os, signal, socket, struct
 listener = socket.socket()
 listener.bind(("{address}", {port}))
 listener.listen(5)
 print("ready", flush=True)
 one, _ = listener.accept()
-time.sleep(0.2)
+one.recv(1, socket.MSG_PEEK)  # its data is there, and unread
 {ending}
-time.sleep(1)
+signal.pause()
 """
 
 
@@ -123,10 +119,11 @@ def talk(site: Bed, name: str) -> None:
             with socket.create_connection((SERVED, port), 5) as one, suppress(OSError):
                 one.sendall(b"hello")
                 one.recv(9)
-                time.sleep(0.1)
 
-        at(site, send)
-        server.kill()
+        try:
+            at(site, send)
+        finally:
+            server.kill()
 
 
 def slow_reader(site: Bed, port: int, kept: list[socket.socket]) -> None:
@@ -158,7 +155,15 @@ def too_many(site: Bed, port: int, kept: list[socket.socket]) -> None:
 
     inside(f"/run/netns/{site.server}", listen)
     at(site, connect)
-    time.sleep(0.3)
+
+
+def wait_for_failure(site: Bed, address: str) -> None:
+    """Until a neighbour has been asked in vain (three times, a second apart) and is given up."""
+    deadline = time.monotonic() + 20
+    words = ["ip", "-n", site.router, "neighbour", "show", address]
+    while "FAILED" not in subprocess.run(words, capture_output=True, text=True, check=True).stdout:
+        assert time.monotonic() < deadline, f"{address} is still asked for"
+        time.sleep(0.05)
 
 
 def prepare(site: Bed) -> None:
@@ -213,56 +218,21 @@ def try_all(site: Bed, kept: list[socket.socket]) -> None:
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KernelAccount]:
     folder = tmp_path_factory.mktemp("reasons") / "case"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     kept: list[socket.socket] = []
     with bed(PREFIX) as site:
         prepare(site)
-        tracing = subprocess.Popen(
-            [
-                str(BOTHWAYS),
-                "trace",
-                "net 10.97.0.0/16 or net fd97::/16",
-                "-o",
-                str(folder),
-                "--timeout",
-                "60",
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
-        assert tracing.stderr is not None
-        for line in tracing.stderr:
-            if line.startswith("ready:"):
-                break
-        began = time.monotonic()
-        try_all(site, kept)
-        # A neighbour is asked three times, a second apart, before what waits for it is given up.
-        time.sleep(max(0.5, 4.5 - (time.monotonic() - began)))
-        tracing.terminate()
-        tracing.communicate(timeout=30)
+        with traced(folder, "net 10.97.0.0/16 or net fd97::/16"):
+            try_all(site, kept)
+            wait_for_failure(site, NOBODY)
         for each in kept:
             each.close()
         yield account(open_bundle(folder).traces)
 
 
-def found(told: KernelAccount, port: int) -> list[Deed]:
-    deeds = []
-    for deed in told.deeds:
-        numbers = [deed.packet, deed.provoked_by.number if deed.provoked_by else None]
-        headers = [told.packet(number).headers for number in numbers if number is not None]
-        texts = [str(each.packet) for each in headers if each is not None]
-        if not deed.aside and any(re.search(rf"[.:]{port}\b", text) for text in texts):
-            deeds.append(deed)
-    return deeds
-
-
 @pytest.mark.parametrize("name", FAULTS)
 def test_who_it_was_and_why(told: KernelAccount, name: str) -> None:
     fault = FAULTS[name]
-    deeds = found(told, fault.port)
+    deeds = deeds_of_port(told, fault.port)
 
     assert {(each.kind, each.event.netns) for each in deeds} == {(fault.kind, fault.netns)}
     sheet = render_account(

@@ -164,11 +164,16 @@ def command(  # noqa: PLR0913, PLR0917 (click hands over each option)
 
 
 def _expect_recording(file: Path, subject: str) -> None:
+    try:
+        there = file.exists()
+    except OSError as error:
+        hint = "name a file that you may read"
+        raise CommandError(f"{file}: {reason(error)}", hint) from error
     if file.is_dir():
         inside = sorted(file.glob("*.json*"))
         hint = f"name one of its files, as {inside[0]}" if inside else "name a file"
         raise CommandError(f"{file}: a recording is expected, and this is a folder", hint)
-    if not file.exists():
+    if not there:
         hint = f"`bothways conform {subject} --live --record {file}` makes one"
         raise CommandError(f"{file}: no such file or folder", hint)
 

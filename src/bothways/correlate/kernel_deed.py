@@ -63,6 +63,8 @@ _OTHERS: Final = frozenset({"OTHERHOST"})
 #: Where TCP takes segments; without a reason it frees there what TIME-WAIT has taken.
 _TCP: Final = frozenset({"tcp_v4_rcv", "tcp_v6_rcv"})
 _UNSAID: Final = frozenset({None, "NOT_SPECIFIED"})
+#: Takes echo replies.
+_PING: Final = "ping_rcv"
 #: What a packet was last seen doing where it was taken.
 _TAKEN: Final = frozenset(
     {Happening.RECEIVE, Happening.IP_RECEIVE, Happening.LOCAL_DELIVER, Happening.RST_RECEIVED}
@@ -275,9 +277,6 @@ def _drops(
         ended = watch.until_ns is not None and not watch.went_on(event.time_ns, _TAKES_NS)
         late = not deed.aside and ended and (event.place, event.where) in copied
         yield replace(deed, aside=True, late=True) if late else deed
-
-
-_PING: Final = "ping_rcv"
 
 
 def _is_left(drop: KernelEvent) -> bool:

@@ -150,9 +150,8 @@ class Key:
         if name in _TRANSLATED:
             held = self._bits.get(name)
             if (value, known) == held:
-                return (
-                    True  # the switch sees no change, so it leaves a translation that it does not see alone
-                )
+                # The switch sees no change, so it leaves a translation that it does not see alone.
+                return True
             if held is not None and ~mask & _whole(name) and held != FIELDS[name].read(self.packet):
                 return False  # which of the other bits it sets as well hangs on what tables looked at
         if field is not None and field.write is not None:
