@@ -205,11 +205,12 @@ def _copy_words(ours: Sequence[ModelCopy], extra: Sequence[ModelCopy], left: Seq
 
 
 def _apart(sent: Sent, copy: ModelCopy) -> list[str]:
-    """The fields in which two copies differ."""
+    """The fields in which two copies differ, but those of a neighbour that a switch no longer shows."""
     return [
         f"{name} {value & known:#x} for {sent.fields.get(name, 0):#x}"
         for name, (value, known) in copy.fields.items()
         if (value ^ sent.fields.get(name, 0)) & known & _HELD.get(name, -1)
+        and (name in sent.fields or not name.startswith("nd_"))
     ]
 
 

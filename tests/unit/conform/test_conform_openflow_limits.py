@@ -67,6 +67,13 @@ def test_mirrors_that_copy_nothing_are_noticed(monkeypatch: pytest.MonkeyPatch) 
     assert 0 < before < replay_traces(read_traces(MIRRORED)).disagreements
 
 
+def test_a_flood_in_one_order_only_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "flood_order", lambda _run, copies: [port for port, _ in copies])
+    outcome = replay_traces(read_traces(MIRRORED))
+
+    assert {each.difference.field for each in outcome.first} == {"outputs"}
+
+
 @pytest.mark.parametrize(("limit", "name"), [("_DEPTH", "patch-loop"), ("_LOOKUPS", "misses-count")])
 @pytest.mark.parametrize("off", [-1, 1])
 def test_a_limit_that_is_off_by_one_is_noticed(

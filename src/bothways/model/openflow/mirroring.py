@@ -19,7 +19,7 @@ from bothways.model.openflow.egress import port_of
 from bothways.model.openflow.field import VLAN_PRESENT
 from bothways.model.openflow.normal import Target, bundle_of, is_mirror_output, members_of, target_of
 from bothways.model.openflow.run import Run
-from bothways.model.openflow.sending import send_tagged, tags_of
+from bothways.model.openflow.sending import in_order, send_tagged, tags_of
 from bothways.model.openflow.vlan_mode import Vlans, mode_of, vid_of
 
 __all__ = ["flood_order", "mirror_ingress", "mirror_output"]
@@ -81,18 +81,19 @@ def _ordered(run: Run, wanted: list[Mirror]) -> list[Mirror]:
     return [first, *(mirror for mirror in left if mirror is not first)]
 
 
-def flood_order(run: Run, ports: list[Port]) -> list[Port]:
+def flood_order(run: Run, copies: list[tuple[Port, Vlans]]) -> list[Port]:
     """
     Put those ports first of which mirrors get their copies, where copies of others would have other tags.
 
     The switch goes by a hash of its ports: a choice for each mirror, where a trace is followed.
+
+    :param copies: the ports, each with the tags of what goes out of it.
     """
-    vlans = tags_of(run)
     left = [mirror for mirror in run.bridge.mirrors or () if _where(mirror) not in run.mirrored]
     firsts: list[Port] = []
-    while vlans is not None and left:
+    while left:
         found: dict[tuple[Vlans, frozenset[tuple[str, str, int] | None]], Port] = {}
-        for port in ports:
+        for port, vlans in copies:
             mode = mode_of(port)
             if mode is None or port.kind == "patch" or not mode.admits(port, vid_of(vlans[0])):
                 continue
@@ -100,7 +101,7 @@ def flood_order(run: Run, ports: list[Port]) -> list[Port]:
             served = frozenset(_where(mirror) for mirror in left if _takes(mirror, port, inside))
             if served:
                 found.setdefault((inside, served), port)
-        if len({inside for inside, _ in found}) <= 1:
+        if len(found) <= 1 or (len({inside for inside, _ in found}) == 1 and not _cascades(left)):
             break
         texts = {
             f"{port.name} is flooded before others": (port, served) for (_, served), port in found.items()
@@ -109,7 +110,17 @@ def flood_order(run: Run, ports: list[Port]) -> list[Port]:
         first, served = texts[run.oracle.choose(where, list(texts), freedom=Freedom.FREE)]
         firsts.append(first)
         left = [mirror for mirror in left if _where(mirror) not in served]
-    return [*firsts, *(port for port in ports if port not in firsts)]
+    return [*firsts, *(port for port, _ in copies if port not in firsts)]
+
+
+def _cascades(mirrors: list[Mirror]) -> bool:
+    """Whether a copy that one of them makes can go out where another one takes it."""
+    return any(
+        one.output is None or other.select_all or one.output in other.select_dst
+        for one in mirrors
+        for other in mirrors
+        if one is not other
+    )
 
 
 def _takes(mirror: Mirror, port: Port, inside: Vlans) -> bool:
@@ -142,7 +153,7 @@ def _copy(run: Run, mirror: Mirror, inside: Vlans, port: Port, does: str) -> Non
     why = f"mirror {mirror.name} copies what {does} at {port.name}"
     run.note(Did.COPIED, why, (mirror.span,), f"mirror {mirror.name}")
     run.mirror_of = mirror
-    for target in _targets(run.bridge, mirror, inside, packet.ethernet.dst):
+    for target in in_order(run, _targets(run.bridge, mirror, inside, packet.ethernet.dst)):
         send_tagged(run, target, mirror.snaplen)
     run.mirror_of = before
     run.steps[:] = steps

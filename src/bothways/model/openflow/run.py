@@ -28,6 +28,7 @@ from bothways.model.openflow.passage import Output
 from bothways.model.openflow.recirculation import Frozen
 from bothways.model.openflow.tables import Tables
 from bothways.model.openflow.tracker import Finding, Tracked, Tracker
+from bothways.model.openflow.vlan_mode import Vlans
 
 __all__ = ["Peers", "Run"]
 
@@ -73,7 +74,8 @@ class Run:
     :param mirror: lets mirrors copy what has gone out of a port; None: the bridge has none.
     :param unordered: True once a flood went on behind a patch port: the switch has an order of its own.
     :param left_exit: True if an ``exit`` waits for the next copy that comes back, which then ends with it.
-    :param order: puts the ports of a flood in their order, None: it does not matter.
+    :param order: puts the ports of a flood, each with the tags of its copy, in their order; None: it does not
+        matter.
     :param cleared: True once ``ct`` or ``ct_clear`` has taken what a tracker found: ``ct_clear`` then does
         nothing.
     :param mirrored: destinations of mirrors that have had their copy; *mirror_of*: the mirror at work.
@@ -116,7 +118,7 @@ class Run:
     beside: int = 0
     measured: tuple[int, int] = (0, 0)
     mirror: Callable[[Run, Port], None] | None = None
-    order: Callable[[Run, list[Port]], list[Port]] | None = None
+    order: Callable[[Run, list[tuple[Port, Vlans]]], list[Port]] | None = None
     left_exit: bool = False
     unordered: bool = False
     mirrored: frozenset[object] = frozenset()

@@ -6,7 +6,7 @@ Actions that send a packet: to a port, to what a register names, everywhere, as 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -23,6 +23,7 @@ __all__ = [
     "controller",
     "drop",
     "flood",
+    "in_order",
     "in_port",
     "local",
     "normal",
@@ -114,7 +115,10 @@ def flood(run: Run, action: Action) -> None:
         if number != run.key.in_port and (action.name == "all" or "NO_FLOOD" not in port.config):
             ports.append(port)
     _note_flood(run, ports)
-    for port in ports if run.order is None else run.order(run, ports):
+    vlans = tags_of(run)
+    if run.order is not None and vlans is not None:
+        ports = run.order(run, [(port, vlans) for port in ports])
+    for port in ports:
         send(run, port)
 
 
@@ -176,8 +180,17 @@ def normal(run: Run, _action: Action) -> None:
         return
     run.note(Did.MATCHED, switched.reason, (*run.frame.evidence, *switched.evidence), "NORMAL")
     _note_flood(run, [target.members[0] for target in switched.targets])
-    for target in switched.targets:
+    for target in in_order(run, switched.targets):
         send_tagged(run, target)
+
+
+def in_order(run: Run, targets: Sequence[Target]) -> Sequence[Target]:
+    """Return copies of one packet in the order that they go out in, as far as it matters."""
+    if run.order is None:
+        return targets
+    by_name = {target.members[0].name: target for target in targets}
+    copies = [(target.members[0], target.vlans) for target in targets]
+    return [by_name[port.name] for port in run.order(run, copies)]
 
 
 def tags_of(run: Run) -> Vlans | None:
