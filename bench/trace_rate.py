@@ -1,10 +1,11 @@
 """
 Whether the tracer keeps what programs send at a high rate. Root.
 
-    trace_rate.py [DATAGRAMS [SENDERS [OPTION ...]]]
+    trace_rate.py [DATAGRAMS [SENDERS [RATE [OPTION ...]]]]
 
-Senders in one namespace send as fast as they can while all packets are traced; options are those of the
-probe. Told: events a second as they were made, lost, and how long it took to write them all as JSON behind.
+Senders in one namespace send while all packets are traced: so many datagrams a second together, or as fast
+as they can (RATE 0, the default); options are those of the probe. A datagram makes about three events. Told:
+events a second as they were made, lost, and how long it took to write them all as JSON behind.
 """
 
 from __future__ import annotations
@@ -52,17 +53,17 @@ class Reader(threading.Thread):
 
 def main(arguments: list[str]) -> int:
     """Measure and print."""
-    count = int(arguments[0]) if arguments else DATAGRAMS
-    senders = int(arguments[1]) if len(arguments) > 1 else SENDERS
+    given = [int(word) for word in arguments[:3]]
+    count, senders, rate = *given, *(DATAGRAMS, SENDERS, 0)[len(given) :]
     site = Site()
     try:
-        words = [*PROBE, "--filter", EVERYTHING, *arguments[2:]]
+        words = [*PROBE, "--filter", EVERYTHING, *arguments[3:]]
         probe = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT / "src")
         reader = Reader(probe)
         reader.start()
         reader.ready.wait()
         began = time.monotonic()
-        for each in [site.send(count // senders) for _ in range(senders)]:
+        for each in [site.send(count // senders, rate // senders) for _ in range(senders)]:
             each.wait()
         sent = time.monotonic() - began
         memory = next(
@@ -77,8 +78,8 @@ def main(arguments: list[str]) -> int:
     stop = reader.last["stop"]
     made = stop["events"] + stop["lost"]
     print(f"{made} events in {sent:.1f} s: {made / sent:,.0f} a second, {stop['lost']} of them lost")
-    rate = reader.events / told
-    print(f"written after {told:.1f} s: {rate:,.0f} a second; memory: {memory.split()[1]} KiB")
+    written = reader.events / told
+    print(f"written after {told:.1f} s: {written:,.0f} a second; memory: {memory.split()[1]} KiB")
     return 0
 
 

@@ -1,7 +1,7 @@
 """
 Two namespaces with a wire, and datagrams between them: what the tracer's measurements look at. Root.
 
-Run as a program it is one end: ``send ADDRESS PORT COUNT`` or ``take ADDRESS PORT``.
+Run as a program it is one end: ``send ADDRESS PORT COUNT [RATE]`` or ``take ADDRESS PORT``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 
 FROM, TO, PORT = "192.0.2.1", "192.0.2.2", 4444
 BATCH = 500
@@ -67,9 +68,9 @@ class Site:
         inside = ["ip", "netns", "exec", namespace]
         return [*inside, sys.executable, __file__, words[0], TO, str(PORT), *words[1:]]
 
-    def send(self, count: int) -> subprocess.Popen[bytes]:
-        """Begin to send so many datagrams."""
-        return subprocess.Popen(self._end(self.names[0], "send", str(count)))
+    def send(self, count: int, rate: int = 0) -> subprocess.Popen[bytes]:
+        """Begin to send so many datagrams, so many a second, or as fast as it goes."""
+        return subprocess.Popen(self._end(self.names[0], "send", str(count), str(rate)))
 
     def close(self) -> None:
         """Take everything away."""
@@ -79,7 +80,7 @@ class Site:
             self._ip("netns", "del", name)
 
 
-def send_many(kind: int, protocol: int, port: int, data: bytes, count: int) -> None:
+def send_many(kind: int, protocol: int, port: int, data: bytes, count: int, rate: int) -> None:
     """Send with few calls, so that what is measured is not how a sender's own work empties the caches."""
     sender = socket.socket(socket.AF_INET, kind, protocol)
     sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
@@ -89,18 +90,21 @@ def send_many(kind: int, protocol: int, port: int, data: bytes, count: int) -> N
     one = (ctypes.addressof(to), 16, ctypes.addressof(part), 1)
     messages = (Message * BATCH)(*[Message(*one) for _ in range(BATCH)])
     system = ctypes.CDLL(None)
-    for _ in range(count // BATCH):
+    began = time.monotonic()
+    for batch in range(count // BATCH):
+        if rate:
+            time.sleep(max(0.0, began + batch * BATCH / rate - time.monotonic()))
         at = 0
         while at < BATCH:
             at += max(1, system.sendmmsg(sender.fileno(), ctypes.byref(messages[at]), BATCH - at, 0))
 
 
-def send(port: int, count: int) -> None:
+def send(port: int, count: int, rate: int) -> None:
     """Send datagrams that are taken, others to a port where nobody is, and echo requests."""
     for _ in range(ROUNDS):
-        send_many(socket.SOCK_DGRAM, socket.IPPROTO_UDP, port, bytes(16), count // ROUNDS // 2)
-        send_many(socket.SOCK_DGRAM, socket.IPPROTO_UDP, port + 1, bytes(16), count // ROUNDS // 4)
-        send_many(socket.SOCK_RAW, socket.IPPROTO_ICMP, 0, ECHO_REQUEST, count // ROUNDS // 4)
+        send_many(socket.SOCK_DGRAM, socket.IPPROTO_UDP, port, bytes(16), count // ROUNDS // 2, rate)
+        send_many(socket.SOCK_DGRAM, socket.IPPROTO_UDP, port + 1, bytes(16), count // ROUNDS // 4, rate)
+        send_many(socket.SOCK_RAW, socket.IPPROTO_ICMP, 0, ECHO_REQUEST, count // ROUNDS // 4, rate)
 
 
 def take(address: str, port: int) -> None:
@@ -116,6 +120,6 @@ def take(address: str, port: int) -> None:
 if __name__ == "__main__":
     _, what, address, port, *rest = sys.argv
     if what == "send":
-        send(int(port), int(rest[0]))
+        send(int(port), *map(int, rest))
     else:
         take(address, int(port))
