@@ -73,6 +73,7 @@ _BRIDGE_COMMANDS: Final[Mapping[str, str]] = {
     "groups": r"(?:^|[ /])ovs-ofctl .*dump-groups ",
     "meters": r"(?:^|[ /])ovs-ofctl .*dump-meters ",
     "mdb": r"mdb/show ",
+    "tlv-map": r"(?:^|[ /])ovs-ofctl .*dump-tlv-map ",
 }
 _EXEC: Final = re.compile(r"(?:^|[ /])ip netns exec (\S+) ")
 _NETNS_OPTION: Final = re.compile(r"(?:^|[ /])ip -(?:n|netns) (\S+) ")

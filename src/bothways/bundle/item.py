@@ -10,7 +10,7 @@ from typing import Final
 from bothways.bundle.place import ROOT, Place
 from bothways.parse.piece import Piece
 
-__all__ = ["Item"]
+__all__ = ["OF_A_BRIDGE", "Item"]
 
 #: Kind -> what people call it.
 _NAMES: Final = {
@@ -42,6 +42,8 @@ _NAMES: Final = {
     "flows": "flows of a bridge",
     "ports": "ports of a bridge",
     "ovs-fdb": "MACs that a bridge learned",
+    "groups": "groups of a bridge",
+    "tlv-map": "options of a bridge's tunnels",
     "vsctl-show": "Open vSwitch's bridges",
     "list-bridge": "Open vSwitch's bridges",
     "list-port": "Open vSwitch's ports",
@@ -60,11 +62,11 @@ _NAMES: Final = {
 }
 #: Names of devices are at most 15 letters long (IFNAMSIZ).
 _HOST_AND_DEVICE: Final = re.compile(r"(?P<host>[A-Za-z][A-Za-z0-9]*)[-_](?P<device>[A-Za-z][\w-]{1,14})")
-_SWITCH: Final = frozenset(
+#: Kinds whose text does not say which bridge they are of.
+OF_A_BRIDGE: Final = frozenset({"flows", "ovs-fdb", "groups", "tlv-map"})
+_SWITCH: Final = OF_A_BRIDGE | frozenset(
     {
-        "flows",
         "ports",
-        "ovs-fdb",
         "vsctl-show",
         "ovsdb",
         "tnl-neigh",
@@ -145,7 +147,7 @@ class Item:
             return False
         if self.capture:
             return self.place.netns is not None and self.place.device is not None
-        if self.kind in ("flows", "ovs-fdb"):
+        if self.kind in OF_A_BRIDGE:
             return self.place.device is not None
         return self.switch or self.kind == "uname" or self.place.netns is not None
 
@@ -168,7 +170,7 @@ class Item:
             device = self.place.device or guess.device or "DEVICE"
             inside = "" if netns == ROOT else f"/{netns or 'NETNS'}"
             return f"--tap {host}{inside}:{device}={_quoted(where)}"
-        if self.kind in ("flows", "ovs-fdb"):
+        if self.kind in OF_A_BRIDGE:
             return f"--place {host}:{self.place.device or 'BRIDGE'}={_quoted(where)}"
         if self.switch or self.kind == "uname" or self.place.netns == ROOT:
             return f"--place {host}={_quoted(where)}"

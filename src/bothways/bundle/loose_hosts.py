@@ -71,6 +71,8 @@ _BRIDGE_FILES: Final[Mapping[str, str]] = {
     "flows": "{}.flows.txt",
     "ports": "{}.ports.txt",
     "ovs-fdb": "{}.fdb.txt",
+    "groups": "{}.groups.txt",
+    "tlv-map": "{}.tlv-map.txt",
 }
 _SWITCH_FILES: Final[Mapping[str, str]] = {
     "vsctl-show": "show.txt",

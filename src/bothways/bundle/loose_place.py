@@ -15,7 +15,7 @@ from pathlib import PurePath
 from typing import Final
 
 from bothways.bundle.error import BundleError
-from bothways.bundle.item import Item
+from bothways.bundle.item import OF_A_BRIDGE, Item
 from bothways.bundle.place import ROOT, Place, Said
 from bothways.parse.ip_text import parse_addr_text
 
@@ -28,7 +28,8 @@ _BUNDLE_PATH: Final = re.compile(
     r"|ovs/(?P<bridge>[^/]+)|kernel\.txt)\Z"
 )
 _ENDINGS: Final = re.compile(
-    r"(?:\.(?:pcap|pcapng|cap|txt|log|json|jsonl|gz|flows|ports|fdb|dump|out|md))+\Z", re.IGNORECASE
+    r"(?:\.(?:pcap|pcapng|cap|txt|log|json|jsonl|gz|flows|ports|fdb|groups|tlv-map|dump|out|md))+\Z",
+    re.IGNORECASE,
 )
 _SEPARATORS: Final = "-_.:@+, "
 _ADDRESS: Final = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}\Z")
@@ -161,7 +162,7 @@ def _named(
     if inside is not None:
         name = inside["name"] or inside["bridge"] or ""
         bare = _ENDINGS.sub("", name)
-        device = bare if item.capture or item.kind in ("flows", "ovs-fdb", "ports") else None
+        device = bare if item.capture or item.kind == "ports" or item.kind in OF_A_BRIDGE else None
         return item.placed(Place(inside["host"], inside["netns"] or ROOT, device))
     parts = [_ENDINGS.sub("", part) for part in PurePath(path).parts[-3:]]
     host = next((h for h in hosts if any(_begins(part, h) for part in parts)), None)
@@ -192,9 +193,9 @@ def _named(
 
 def _bridge(item: Item, words: str) -> str | None:
     """The bridge in a file's name: ``br-int``; of flows only."""
-    if item.kind not in ("flows", "ovs-fdb", "ports"):
+    if item.kind not in OF_A_BRIDGE and item.kind != "ports":
         return None
-    found = re.findall(r"\bbr-?[a-z0-9][\w-]*?(?=[_.]|-flows|-ports|-fdb|\Z)", words)
+    found = re.findall(r"\bbr-?[a-z0-9][\w-]*?(?=[_.]|-flows|-ports|-fdb|-groups|-tlv-map|\Z)", words)
     return found[0] if len(found) == 1 else None
 
 

@@ -10,7 +10,7 @@ from typing import Final, TypeVar, cast
 from bothways.bundle.dumps import DumpReader
 from bothways.facts.datapath import MulticastMember
 from bothways.facts.dump import Dump
-from bothways.facts.openflow import Bridge, Flow, Group, LearnedMac, Meter, Port, Switch
+from bothways.facts.openflow import Bridge, Flow, Group, LearnedMac, Meter, Port, Switch, TunnelOption
 from bothways.parse.openflow import parse_flows
 from bothways.parse.openflow_groups import parse_groups, with_ports
 from bothways.parse.openflow_meters import parse_meters
@@ -21,6 +21,7 @@ from bothways.parse.ovs_conntrack import parse_datapath_conntrack
 from bothways.parse.ovs_dpctl import parse_datapath_flows
 from bothways.parse.ovs_list import OvsRow, listed_bridges, listed_ports, parse_vsctl_list
 from bothways.parse.ovs_mdb import parse_mdb_show
+from bothways.parse.ovs_tlv_map import parse_tlv_map
 from bothways.parse.ovs_tunnels import (
     parse_dpif_show,
     parse_tunnel_listeners,
@@ -45,7 +46,15 @@ _WHOLE: Final = {
     "tunnel_listeners": ("tnl-ports-show.txt", parse_tunnel_listeners),
     "tunnel_routes": ("ovs-route-show.txt", parse_tunnel_routes),
 }
-_ENDS: Final = (".flows.txt", ".ports.txt", ".fdb.txt", ".groups.txt", ".meters.txt", ".mdb.txt")
+_ENDS: Final = (
+    ".flows.txt",
+    ".ports.txt",
+    ".fdb.txt",
+    ".groups.txt",
+    ".meters.txt",
+    ".mdb.txt",
+    ".tlv-map.txt",
+)
 
 Row = TypeVar("Row")
 
@@ -119,12 +128,14 @@ def _bridge(
         groups = replace(groups, rows=tuple(with_ports(each, numbers) for each in found))
     meters = reader.dump(parse_meters, f"{place}.meters.txt", ages("meters"))
     mdb = reader.dump(parse_mdb_show, f"{place}.mdb.txt", ages("mdb"))
+    options = reader.dump(parse_tlv_map, f"{place}.tlv-map.txt", ages("tlv-map"))
     return replace(
         bridge,
         fdb=cast("Dump[LearnedMac] | None", fdb),
         groups=cast("Dump[Group] | None", groups),
         meters=cast("Dump[Meter] | None", meters),
         mdb=cast("Dump[MulticastMember] | None", mdb),
+        tunnel_options=cast("Dump[TunnelOption] | None", options),
     )
 
 

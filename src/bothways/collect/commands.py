@@ -80,5 +80,6 @@ BRIDGE: Final = _of(
         "{bridge}.groups.txt": "ovs-ofctl -O OpenFlow11,OpenFlow13,OpenFlow15 dump-groups {mgmt}",
         "{bridge}.port-stats.txt": "ovs-ofctl -O OpenFlow10,OpenFlow13 dump-ports {mgmt}",
         "{bridge}.fdb.txt": "ovs-appctl -t {ctl} fdb/show {bridge}",
+        "{bridge}.tlv-map.txt": "ovs-ofctl -O OpenFlow10,OpenFlow13 dump-tlv-map {mgmt}",
     }
 )

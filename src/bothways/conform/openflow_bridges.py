@@ -8,11 +8,12 @@ from typing import Any, Final
 
 from bothways.conform.openflow_case import BridgeRecord, Setting
 from bothways.facts.dump import Dump
-from bothways.facts.openflow import LOCAL, Action, Bridge, Flow, Group, Mirror, Port
+from bothways.facts.openflow import LOCAL, Action, Bridge, Flow, Group, Mirror, Port, TunnelOption
 from bothways.facts.span import Span
 from bothways.parse.openflow import read_flow, resolve_ports
 from bothways.parse.openflow_groups import read_group, with_ports
 from bothways.parse.ovs_appctl import parse_fdb_show
+from bothways.parse.ovs_tlv_map import parse_tlv_map
 
 __all__ = ["HOST", "BuiltSwitch", "as_encoded", "built"]
 
@@ -73,7 +74,15 @@ def _bridge(record: BridgeRecord, beyond: list[str]) -> Bridge:
         mcast_snooping="mcast_snooping" in record.settings,
         spanning_tree=bool({"stp", "rstp"} & record.settings),
         mirrors=tuple(_mirror(record, row) for row in record.mirrors),
+        tunnel_options=_options(record),
     )
+
+
+def _options(record: BridgeRecord) -> Dump[TunnelOption] | None:
+    if not record.tlv_map:
+        return None
+    file = f"{record.name}.tlv-map"
+    return Dump(tuple(parse_tlv_map(record.tlv_map, file=file).rows), file)
 
 
 def as_encoded(flow: Flow) -> Flow:

@@ -26,6 +26,8 @@ class BridgeRecord:
     :param mirrors: rows with ``name`` and what was set of ``select_all``, ``select_src_port``,
         ``select_dst_port``, ``select_vlan``, ``output_port``, ``output_vlan``, ``snaplen``, ``filter``;
         ports by name.
+    :param address: address and prefix of a bridge that carries tunnels of a switch with routes of its own,
+        empty: it carries none. *neighbours*: other ends whose MAC is known.
     """
 
     name: str
@@ -38,6 +40,8 @@ class BridgeRecord:
     settings: frozenset[str] = frozenset()
     encoded: bool = False
     mirrors: tuple[Mapping[str, Any], ...] = ()
+    address: str = ""
+    neighbours: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

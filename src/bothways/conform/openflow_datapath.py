@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
-from typing import Final
+from typing import Any, Final
 
 from bothways.facts.address import mac, mac_to_int
 from bothways.parse.openflow_lex import cut
@@ -47,6 +47,8 @@ class _Doing:
     depth: int = 0
     sent: list[Sent] = field(default_factory=list)
     covered: list[Fields] = field(default_factory=list)
+    options: Mapping[tuple[int, int], str] = field(default_factory=dict)
+    pushed: bool = False
     forks: list[tuple[str, bool]] = field(default_factory=list)
 
     def grow(self, octets: int) -> None:
@@ -71,14 +73,18 @@ def interpret(actions: str, packet: Mapping[str, int], size: int | None = None) 
 
 
 def follow(
-    actions: str, packet: Mapping[str, int], size: int | None = None
+    actions: str,
+    packet: Mapping[str, int],
+    size: int | None = None,
+    options: Mapping[tuple[int, int], str] | None = None,
 ) -> tuple[list[Sent], list[tuple[str, bool]]]:
     """
     The copies, and the recirculations in order: identifier, and whether a packet of this size gets there.
 
+    :param options: class and type of options of Geneve -> field.
     :raises NotFollowedError: if the list holds what is not followed.
     """
-    doing = _Doing(dict(packet), size)
+    doing = _Doing(dict(packet), size, options=options or {})
     _run(doing, actions)
     return doing.sent, doing.forks
 
@@ -90,7 +96,8 @@ def _run(doing: _Doing, actions: str) -> None:
         text = piece.text
         name, bracket, inside = text.partition("(")
         if not bracket and name.isdigit():
-            doing.sent.append(Sent(name, dict(doing.fields)))
+            if not doing.pushed:
+                doing.sent.append(Sent(name, dict(doing.fields)))
             continue
         act = _ACTIONS.get(name)
         if act is None:
@@ -200,10 +207,41 @@ def _stays(name: str) -> bool:
 
 
 def _clone(doing: _Doing, inside: str) -> None:
-    inner = _Doing(dict(doing.fields), doing.size, doing.depth + 1, covered=list(doing.covered))
+    own: dict[str, Any] = {
+        "fields": dict(doing.fields),
+        "covered": list(doing.covered),
+        "sent": [],
+        "forks": [],
+    }
+    inner = replace(doing, depth=doing.depth + 1, **own)
     _run(inner, inside)
     doing.sent += inner.sent
     doing.forks += inner.forks
+
+
+_PUSHED: Final = re.compile(r"tnl_port\((\d+)\),header\(.*?\bipv4\(src=[\d.]+,dst=([\d.]+),")
+_TUNNEL_KEY: Final = re.compile(r"\b(?:vni|key)=(0x[0-9a-f]+|\d+)")
+_OPTION: Final = re.compile(r"\{class=(0x[0-9a-f]+|0),type=(0x[0-9a-f]+|0),len=(\d+)(?:,(0x[0-9a-f]+|0))?\}")
+
+
+def _push_tunnel(doing: _Doing, inside: str) -> None:
+    """
+    ``tnl_push(tnl_port(N),header(…),out_port(M))``: a copy that leaves by a tunnel.
+
+    What is done to it behind that is the underlay's.
+    """
+    found = _PUSHED.search(inside)
+    if found is None:
+        raise ValueError(inside)
+    fields = {name: value for name, value in doing.fields.items() if not name.startswith("tun_")}
+    key = _TUNNEL_KEY.search(inside)
+    fields["tun_id"] = int(key[1], 0) if key else 0
+    fields["tun_dst"] = int(ip_address(found[2]))
+    for kind, number, _, value in _OPTION.findall(inside):
+        fields[doing.options[int(kind, 0), int(number, 0)]] = int(value or "0", 0)
+    if not doing.pushed:
+        doing.sent.append(Sent(found[1], fields))
+    doing.pushed = True
 
 
 def _recirculate(doing: _Doing, inside: str) -> None:
@@ -274,6 +312,7 @@ _ACTIONS: Final[Mapping[str, Callable[[_Doing, str], None]]] = {
     "push_mpls": _push_mpls,
     "pop_mpls": _pop_mpls,
     "clone": _clone,
+    "tnl_push": _push_tunnel,
     "check_pkt_len": _check_length,
 }
 

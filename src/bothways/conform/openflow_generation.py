@@ -16,6 +16,7 @@ from bothways.conform.openflow_draw import Draw
 from bothways.conform.openflow_drawn_actions import Context, drawn_actions, drawn_bucket
 from bothways.conform.openflow_drawn_match import CT_STATES, drawn_match, drawn_packet
 from bothways.conform.openflow_pipeline import DrawnFlow, DrawnGroup, DrawnPacket, Pipeline
+from bothways.conform.openflow_tunnels import tunnel_pipeline
 from bothways.conform.openflow_wide import wide_pipeline
 
 __all__ = ["PACKETS", "SWITCH", "fresh_pipelines"]
@@ -70,13 +71,14 @@ SWITCH: Final = (
 
 
 def fresh_pipelines(seed: int) -> Iterator[tuple[Pipeline, list[DrawnPacket]]]:
-    """Draw pipelines with their packets, without end, every other one wide; the same seed draws the same."""
+    """Draw pipelines with their packets, without end, of three kinds in turn; a seed draws the same."""
     number = 0
     while True:
         draw = Draw(f"{seed}/{number}")
         pipeline = _pipeline(draw, f"{seed}/{number}")
         yield pipeline, _packets(draw, pipeline)
         yield wide_pipeline(f"{seed}/{number}/wide")
+        yield tunnel_pipeline(f"{seed}/{number}/tunnels")
         number += 1
 
 

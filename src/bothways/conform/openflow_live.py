@@ -48,7 +48,8 @@ class Asking:
     def load(self, pipeline: Pipeline) -> Setting | None:
         """Load a pipeline, and give it as the switch dumps it; None if the switch refuses it."""
         shape = tuple(
-            (bridge.name, bridge.ports, bridge.flows, bridge.mirrors) for bridge in pipeline.bridges
+            (bridge.name, bridge.ports, bridge.flows, bridge.mirrors, bridge.address)
+            for bridge in pipeline.bridges
         )
         if shape != self._bridges:
             self._switch.bridges(pipeline.bridges)
@@ -126,6 +127,8 @@ def line_of_case(case: TraceCase, dpif: str) -> str:
             "flows": list(record.flows),
             "groups": list(record.groups),
             **({"mirrors": [dict(row) for row in record.mirrors]} if record.mirrors else {}),
+            **({"tlv_map": record.tlv_map} if record.tlv_map else {}),
+            **({"address": record.address} if record.address else {}),
         }
         for record in case.setting.bridges.values()
     }

@@ -37,6 +37,7 @@ from bothways.facts.packet import (
 from bothways.facts.span import Span
 from bothways.model.openflow.field import FIELDS
 from bothways.model.openflow.key import PIPELINE
+from bothways.model.openflow.options import OTHERS, is_option, presence
 from bothways.model.openflow.passage import Arrival
 from bothways.parse.openflow_lex import Piece, cut
 from bothways.parse.openflow_match import read_terms, renamed
@@ -132,6 +133,7 @@ def arrival_of(printed: Printed) -> Arrival:
     more = {name: value for name, value in f.items() if name not in FIELDS and name != "in_port"}
     more |= {name: f.get(name, 0) for name in PIPELINE if name.startswith("tun_") or name in _SENT_ALONG}
     more |= {name: f.get(name, 0) for name in ("mpls_lse1", "mpls_lse2")}
+    more |= {OTHERS: 0, **{presence(name): 1 for name in f if is_option(name)}}
     for name, field in FIELDS.items():
         value, known = field.read(packet)
         whole = (1 << field.width) - 1

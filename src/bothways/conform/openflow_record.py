@@ -63,6 +63,7 @@ def bridge_of(name: str, given: Mapping[str, Any]) -> BridgeRecord:
         groups=_texts(given.get("groups") or ()),
         fdb=str(given.get("fdb") or ""),
         tlv_map=str(given.get("tlv_map") or ""),
+        address=str(given.get("address") or ""),
         beyond=tuple(beyond),
         settings=frozenset(word for word in _SETTINGS if given.get(word)),
         mirrors=_whole(mirrors),

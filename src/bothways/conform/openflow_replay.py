@@ -6,7 +6,7 @@ import gc
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from bothways.conform.openflow_bridges import BuiltSwitch, built
@@ -25,6 +25,7 @@ __all__ = ["SHOWN", "Replay", "hold_trace", "replay_traces"]
 SHOWN: Final = 5
 _QUOTED: Final = re.compile(r"`([A-Za-z_]+)[^`]*`")
 _ASKED: Final = re.compile(r"check_pkt_larger\((\d+)\)")
+_KEY: Final = re.compile(r"\btun_id=\w+")
 _WITHOUT_LENGTH: Final = "its length is not known"
 _NUMBER: Final = re.compile(r"\b(?:0x[0-9a-f]+|\d+)\b")
 _PLACE: Final = re.compile(r" (?:a packet in )?switch \S+ (?:table[= ]N)?")
@@ -39,7 +40,7 @@ def hold_trace(case: TraceCase, switch: BuiltSwitch) -> TraceVerdict:
         return TraceVerdict(0, unknown=("the switch refused the packet, or the recording does not hold it",))
     names = {port.name: port.number or 0 for port in switch.bridges[case.start].ports.values()}
     try:
-        arrival = arrival_of(read_packet(first.flow, names))
+        arrival = arrival_of(read_packet(_whole(first.flow, case.args), names))
     except PacketTextError as error:
         return TraceVerdict(0, unknown=(str(error),))
     limits = thresholds(" ".join(told.actions for told in case.told))
@@ -48,6 +49,12 @@ def hold_trace(case: TraceCase, switch: BuiltSwitch) -> TraceVerdict:
         # Nothing that depends on the size came of it, so it is the same for all sizes.
         verdict = _of_sizes(case, switch, arrival, _asked_for(case))
     return verdict
+
+
+def _whole(flow: str, args: Sequence[str]) -> str:
+    """The packet with its tunnel's key, which a switch does not print of one that it has no flag for."""
+    given = _KEY.search(args[-1]) if args else None
+    return flow if given is None or _KEY.search(flow) else f"{flow},{given[0]}"
 
 
 def _of_sizes(case: TraceCase, switch: BuiltSwitch, arrival: Arrival, limits: Iterable[int]) -> TraceVerdict:

@@ -14,13 +14,16 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from ipaddress import ip_interface
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 from bothways.conform.live import CannotAskError
 from bothways.conform.openflow_case import BridgeRecord
-from bothways.conform.openflow_unixctl import ControlSocket
+from bothways.conform.openflow_unixctl import ControlSocket, RefusedError
+from bothways.parse.ovs_tlv_map import parse_tlv_map
 
 __all__ = ["LoadError", "PrivateSwitch"]
 
@@ -114,6 +117,34 @@ class PrivateSwitch:
             for row in record.ports:
                 for setting in row.get("config") or ():
                     self._modified(record.name, str(row["name"]), _SETTINGS[setting])
+            if record.tlv_map:
+                self._mapped(record)
+            if record.address:
+                self._carrying(record)
+
+    def _mapped(self, record: BridgeRecord) -> None:
+        """Say which options of Geneve the fields are; what was said outlives a bridge."""
+        target = f"unix:{self._folder}/{record.name}.mgmt"
+        there = parse_tlv_map(self._run("ovs-ofctl", "dump-tlv-map", target).stdout, file=record.name).rows
+        texts = [
+            f"{{class={row.option_class:#x},type={row.type:#x},len={row.length}}}->{row.field}"
+            for row in parse_tlv_map(record.tlv_map, file=record.name).rows
+            if row.field not in {each.field for each in there}
+        ]
+        done = self._run("ovs-ofctl", "add-tlv-map", target, ",".join(texts)) if texts else None
+        if done is not None and done.returncode:
+            said = done.stderr.strip()
+            raise CannotAskError(f"ovs-ofctl: {said}", "the switch does not take these options")
+
+    def _carrying(self, record: BridgeRecord) -> None:
+        """Let tunnels go out of a bridge; a route outlives its bridge."""
+        route = str(ip_interface(record.address).network)
+        with suppress(RefusedError):
+            self.control.ask("ovs/route/del", route)
+        self.control.ask("netdev-dummy/ip4addr", record.name, record.address)
+        self.control.ask("ovs/route/add", route, record.name)
+        for number, neighbour in enumerate(record.neighbours, 1):
+            self.control.ask("tnl/arp/set", record.name, neighbour, f"02:00:00:00:01:{number:02x}")
 
     def _modified(self, bridge: str, port: str, setting: str) -> None:
         target = f"unix:{self._folder}/{bridge}.mgmt"
@@ -172,7 +203,7 @@ class PrivateSwitch:
         remote = f"--remote=punix:{self._folder}/db.sock"
         self._daemon("db.sock", "ovsdb-server", str(database), remote)
         self._vsctl("--no-wait", "init")
-        flags = ("--enable-dummy=override", "--disable-system", "--disable-system-route")
+        flags = ("--enable-dummy", "--disable-system", "--disable-system-route")
         control = self._folder / "vs.ctl"
         self._daemon("vs.ctl", "ovs-vswitchd", f"unix:{self._folder}/db.sock", f"--unixctl={control}", *flags)
         self._control = ControlSocket(control)

@@ -15,6 +15,7 @@ from bothways.model.openflow.field import FIELDS, Bits
 from bothways.model.openflow.given_tracker import GivenTracker
 from bothways.model.openflow.here import Here
 from bothways.model.openflow.learned import LearnedFlows
+from bothways.model.openflow.options import OPTIONS, is_option
 from bothways.model.openflow.passage import Arrival, Output
 from bothways.model.openflow.pipeline import MacTable, process
 from bothways.model.openflow.tracker import CtState
@@ -176,7 +177,8 @@ def _far_end(bridges: Mapping[str, Bridge], tracker: GivenTracker, out: Port) ->
 def _copy(bridge: str, output: Output) -> ModelCopy:
     number = output.port.number
     port = LOCAL & 0xFFFF if number in (None, LOCAL) and output.port.name == bridge else number or 0
-    fields = {name: known.read(output.packet) for name, known in FIELDS.items()} | dict(output.fields)
+    fields = {name: known.read(output.packet) for name, known in FIELDS.items()}
+    fields |= {name: bits for name, bits in output.fields.items() if not is_option(name) or name in OPTIONS}
     if output.tun_id is not None:
         fields["tun_id"] = (output.tun_id, -1)
     if output.tun_dst is not None:

@@ -30,6 +30,7 @@ __all__ = [
     "Switch",
     "Term",
     "TunnelNeighbour",
+    "TunnelOption",
 ]
 
 #: OpenFlow's reserved port numbers, OpenFlow 1.3 section A.2.1.
@@ -123,6 +124,7 @@ class Bridge:
     :param fail_mode: ``secure``, ``standalone`` or None.
     :param groups: ``ovs-ofctl dump-groups``; *meters* ``dump-meters``; None = not collected.
     :param mirrors: None if no dump says.
+    :param tunnel_options: ``ovs-ofctl dump-tlv-map``, None = not collected.
     :param flood_vlans: VLANs in which NORMAL floods instead of learning.
     :param controllers: targets, None if no dump says: a bridge without one is its own master.
     :param spanning_tree: True if STP or RSTP runs; which ports forward stands in their *state*.
@@ -139,6 +141,7 @@ class Bridge:
     meters: Dump[Meter] | None = None
     mdb: Dump[MulticastMember] | None = None
     mirrors: tuple[Mirror, ...] | None = None
+    tunnel_options: Dump[TunnelOption] | None = None
     flood_vlans: tuple[int, ...] = ()
     mcast_snooping: bool = False
     external_ids: Mapping[str, str] = field(default_factory=dict)
@@ -149,6 +152,22 @@ class Bridge:
     def port_number(self, number: int) -> Port | None:
         """The port with an OpenFlow number."""
         return next((p for p in self.ports.values() if p.number == number), None)
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelOption:
+    """
+    One row of ``ovs-ofctl dump-tlv-map``: which option of Geneve a field stands for.
+
+    :param length: bytes of its value.
+    :param field: ``tun_metadata0`` to ``tun_metadata63``.
+    """
+
+    option_class: int
+    type: int
+    length: int
+    field: str
+    span: Span
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,6 +180,10 @@ def _ofctl(words: list[str]) -> Output | None:
             return Output("flows", switch=True, bridge=bridge, view=" ".join(match) or None)
         case ["show" | "dump-ports-desc", bridge]:
             return Output("ports", switch=True, bridge=bridge)
+        case ["dump-groups", bridge]:
+            return Output("groups", switch=True, bridge=bridge)
+        case ["dump-tlv-map", bridge]:
+            return Output("tlv-map", switch=True, bridge=bridge)
     return None
 
 

@@ -180,6 +180,19 @@ _OVS_FDB: Final = TextFormat(
     re.compile(rf"\s*port\s+VLAN\s+MAC|\s*(?:\d+|LOCAL|\S+)\s+\d+\s+{_MAC}\s+\S"),
     re.compile(r"\s*port\s+VLAN\s+MAC\s+Age"),
 )
+_GROUPS: Final = TextFormat(
+    "groups",
+    re.compile(r"\s*(?:(?:OFPST_GROUP_DESC|NXST_GROUP_DESC) reply|group_id=\d)"),
+    re.compile(r"\s*group_id=\d+,\s*type="),
+)
+_TLV_MAP: Final = TextFormat(
+    "tlv-map",
+    re.compile(
+        r"\s*(?:NXT_TLV_TABLE_REPLY|max option space=|allocated option space=|mapping table:"
+        r"|class\s+type\s+length|-+ |0x[0-9a-f]+\s+0x[0-9a-f]+\s+\d+\s+tun_metadata)"
+    ),
+    re.compile(r"\s*(?:NXT_TLV_TABLE_REPLY|class\s+type\s+length\s+match field)"),
+)
 _TNL: Final = TextFormat(
     "tnl-neigh",
     re.compile(rf"\s*IP\s+MAC\s+Bridge|\s*=+\s*\Z|\s*\S+\s+{_MAC}\s+\S"),
@@ -286,8 +299,9 @@ FORMATS: Final[Mapping[str, TextFormat]] = {
     row.kind: row
     for row in (
         _STACKS, _TCPDUMP, _FLOWS, _PORTS, _VSCTL, _ADDR, _RULE, _EVENTS, _CONNTRACK, _STATS, _IPTABLES, _NFT,
-        _NEIGH, _ROUTE, _SYSCTL, _SS, _INVALID, _OVS_FDB, _TNL, _UNAME, _FDB, _VLAN, _ROUTE6, _RULE6, _OVSDB,
-        _LINK, _NSTAT, _TC, _BPF, _IPVS, _XFRM, _HANDLERS, _HOOKS, _IPSET, *_LEGACY, *_LISTS,
+        _NEIGH, _ROUTE, _SYSCTL, _SS, _INVALID, _OVS_FDB, _GROUPS, _TLV_MAP, _TNL, _UNAME, _FDB, _VLAN,
+        _ROUTE6, _RULE6, _OVSDB, _LINK, _NSTAT, _TC, _BPF, _IPVS, _XFRM, _HANDLERS, _HOOKS, _IPSET,
+        *_LEGACY, *_LISTS,
     )
 }  # fmt: skip
 

@@ -17,6 +17,7 @@ from bothways.facts.openflow import LOCAL, Flow, Term
 from bothways.model.openflow.field import FIELDS
 from bothways.model.openflow.key import PIPELINE, WIDE, Key
 from bothways.model.openflow.match import Fit, fit
+from bothways.model.openflow.options import OTHERS, presence
 
 __all__ = ["Classifier", "Masks", "is_clause", "normal_match"]
 
@@ -151,6 +152,8 @@ def _parts(term: Term) -> Iterable[tuple[str, int, int]]:
         width = _WIDTHS.get(term.field)
         whole = -1 if width is None else (1 << width) - 1
         mask = whole if term.mask is None else term.mask & whole
+        if term.field.startswith(OTHERS):
+            return ((presence(term.field), 1, 1), (term.field, value & mask, mask))
         return ((term.field, value & mask, mask),)
     mask = -1 if term.mask is None else term.mask
     places = [(name, 32 * place) for place, name in enumerate(reversed(narrow))]

@@ -7,6 +7,7 @@ What a port's configuration refuses, and which key and which other end a tunnel 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
@@ -14,7 +15,7 @@ from bothways.facts.address import IPAddress, address
 from bothways.facts.choice import Assumption
 from bothways.facts.openflow import LOCAL, Bridge, Port
 from bothways.facts.span import Span
-from bothways.model.openflow.field import Bits
+from bothways.model.openflow.field import KNOWN, Bits
 from bothways.model.openflow.key import TUNNELS, Key
 from bothways.model.openflow.passage import Output
 from bothways.model.openflow.patch import cross
@@ -23,6 +24,9 @@ from bothways.model.openflow.run import Run
 __all__ = ["may_enable", "port_of", "send", "send_to"]
 
 
+#: bits that a header has for the key
+_KEY_BITS: Final = {"vxlan": 24, "geneve": 24, "gre": 32}
+_DSCP, _ECN, _ECT_0 = 0xFC, 3, 2
 #: what ``ovs-ofctl show`` says of a port in a spanning tree
 _STP: Final = frozenset({"STP_LISTEN", "STP_LEARN", "STP_FORWARD", "STP_BLOCK"})
 
@@ -83,12 +87,15 @@ def send(run: Run, port: Port, cut: int | None = None) -> None:
         _emit(run, Output(packet, port, steps, fields=fields, cut=cut, seen=seen, depth=depth))
         return
     remote = _remote(run.key, port)
+    key = _key_of_tunnel(run.key, port)
     if remote is not None and (int(remote) == 0 or _is(run.came_to, remote)):
         why = "no flow says where to" if int(remote) == 0 else f"{remote} is this end of the tunnel"
         run.lose(f"{port.name} sends nothing: {why}")
+        if _is(run.came_to, remote):
+            _leave_outside(run.key, port, remote)
         return
-    key = _key_of_tunnel(run.key, port)
-    run.emit(Output(packet, port, tuple(run.steps), key, remote, run.key.carried(), cut))
+    fields = run.key.carried() | (run.key.options() if port.kind == "geneve" else {})
+    run.emit(Output(packet, port, tuple(run.steps), key, remote, fields, cut))
     if run.mirror is not None:
         run.mirror(run, port)
 
@@ -140,11 +147,12 @@ def _all_numbers_known(bridge: Bridge) -> bool:
 
 def _key_of_tunnel(key: Key, port: Port) -> int | None:
     option = port.options.get("out_key", port.options.get("key", "0"))
+    mask = (1 << _KEY_BITS.get(port.kind or "", 64)) - 1
     if option == "flow":
-        value, known = key.part("tun_id", 0, 63)
-        return value if known == (1 << 64) - 1 else None
+        value, known = key.get("tun_id")
+        return value & mask if known & mask == mask else None
     try:
-        return int(option, 0)
+        return int(option, 0) & mask
     except ValueError:
         return None
 
@@ -163,6 +171,50 @@ def _remote(key: Key, port: Port) -> IPAddress | None:
     if six[1] == (1 << 128) - 1 and six[0]:
         return IPv6Address(six[0])
     return IPv4Address(four[0]) if four[1] == (1 << 32) - 1 else None
+
+
+def _leave_outside(key: Key, port: Port, remote: IPAddress) -> None:
+    """
+    Let later actions see the outer header as the port has set it.
+
+    Where a switch sends to the other end it sets the header back, and where that end is its own it forgets to
+    (``compose_output_action__``, 3.1.0).
+    """
+    options = port.options
+    written: dict[str, Bits] = _ends("dst", remote)
+    local = options.get("local_ip", "any")
+    if local != "flow":
+        with suppress(ValueError):
+            written |= _ends("src", IPv4Address(0) if local == "any" else address(local))
+    if options.get("out_key", options.get("key", "0")) != "flow":
+        number = _key_of_tunnel(key, port)
+        written["tun_id"] = (number or 0, 0 if number is None else KNOWN)
+    ip = key.packet.ip
+    written["tun_ttl"] = _header_part(options.get("ttl", "64"), None if ip is None else ip.ttl)
+    tos = 0 if ip is None else ip.tos
+    outer, known = _header_part(options.get("tos", "0"), None if tos is None else tos & _DSCP)
+    if ip is not None:
+        outer, known = (
+            (outer | (_ECT_0 if tos & _ECN == _ECN else tos & _ECN), known) if tos is not None else (0, 0)
+        )
+    written["tun_tos"] = (outer, known)
+    for name, bits in written.items():
+        key.put(name, bits, KNOWN)
+
+
+def _ends(name: str, end: IPAddress) -> dict[str, Bits]:
+    four = end.version == 4  # noqa: PLR2004 - IPv4
+    return {
+        f"tun_{name}": (int(end) if four else 0, KNOWN),
+        f"tun_ipv6_{name}": (0 if four else int(end), KNOWN),
+    }
+
+
+def _header_part(option: str, inherited: int | None) -> Bits:
+    """TTL or TOS of an outer header: as the port says, or that of the packet."""
+    if option != "inherit":
+        return (int(option, 0), KNOWN) if option.isalnum() and option[0].isdigit() else (0, 0)
+    return (0, 0) if inherited is None else (inherited, KNOWN)
 
 
 def _is(came_to: Bits, remote: IPAddress) -> bool:

@@ -18,6 +18,7 @@ from bothways.facts.openflow import LOCAL, Port
 from bothways.facts.packet import Packet
 from bothways.facts.step import Did
 from bothways.model.openflow.field import FIELDS, KNOWN, Bits
+from bothways.model.openflow.options import OPTIONS, OTHERS, is_option, presence
 from bothways.model.openflow.passage import Arrival
 
 __all__ = ["CARRIED", "PIPELINE", "TUNNELS", "WIDE", "Key", "of_arrival"]
@@ -95,13 +96,21 @@ class Key:
         if name in WIDE:
             return self._wide(WIDE[name])
         field = FIELDS.get(name)
-        bits = (0, 0) if field is None else field.read(self.packet)
+        if field is not None:
+            bits = field.read(self.packet)
+        elif is_option(name):
+            return self._bits.get(
+                OTHERS, (0, KNOWN)
+            )  # not held, so that it does not count as one that is there
+        else:
+            bits = (0, 0)
         self._bits[name] = bits
         return bits
 
     def everything(self) -> dict[str, Bits]:
         """Every field that the model has, as it is now."""
-        return {name: self.get(name) for name in (*FIELDS, *PIPELINE)}
+        held = (name for name in OPTIONS if name in self._bits)
+        return {name: self.get(name) for name in (*FIELDS, *PIPELINE, *held)}
 
     def seen(self, name: str) -> Bits:
         """
@@ -147,6 +156,8 @@ class Key:
         value = value & ~mask | bits[0] & mask
         known = known & ~mask | bits[1] & mask
         field = FIELDS.get(name)
+        if is_option(name):
+            self._bits[presence(name)] = (1, KNOWN)
         if name in _TRANSLATED:
             held = self._bits.get(name)
             if (value, known) == held:
@@ -232,6 +243,12 @@ class Key:
         names = CARRIED if packet.tcp or packet.udp or not packet.ip else (*CARRIED, "tp_src", "tp_dst")
         return {name: held[name] for name in names if name in held}
 
+    def options(self) -> dict[str, Bits]:
+        """What is known of the options of a tunnel."""
+        held = self._bits
+        named = (name for option in OPTIONS for name in (option, presence(option)))
+        return {name: held[name] for name in (OTHERS, *named) if name in held}
+
     def unseen(self) -> dict[str, Bits]:
         """Addresses and ports as the tables go on seeing them where a tracker has translated the packet."""
         held = self._bits
@@ -305,6 +322,8 @@ def of_arrival(arrival: Arrival, port: Port | None) -> Key:
     given = (arrival.tun_id, arrival.tun_src, arrival.tun_dst)
     if (port is not None and port.kind in TUNNELS) or any(part is not None for part in given):
         bits |= dict.fromkeys(_TUNNEL_FIELDS, (0, 0))
+        if port is None or port.kind == "geneve":
+            bits[OTHERS] = (0, 0)
         if arrival.tun_id is not None:
             bits["tun_id"] = (arrival.tun_id, KNOWN)
         options: Mapping[str, str] = {} if port is None else port.options

@@ -7,6 +7,7 @@ from typing import Final
 
 from bothways.facts.openflow import LOCAL, Flow, Term
 from bothways.model.openflow.key import Key
+from bothways.model.openflow.options import OTHERS, presence
 
 __all__ = ["Fit", "fit", "open_terms", "words"]
 
@@ -43,6 +44,10 @@ def fit(flow: Flow, key: Key) -> Fit:
 def _term(term: Term, key: Key) -> Fit:
     if term.value is None:
         return Fit.UNKNOWN
+    if term.field.startswith(OTHERS):
+        there, sure = key.part(presence(term.field), 0, 0)
+        if not there:
+            return Fit.NO if sure else Fit.UNKNOWN
     value, known = key.seen(term.field)
     mask = -1 if term.mask is None else term.mask
     wanted = term.value & 0xFFFF if term.field == "in_port" and term.value >= LOCAL else term.value

@@ -24,6 +24,7 @@ from bothways.model.openflow.here import Here
 from bothways.model.openflow.key import PIPELINE, Key
 from bothways.model.openflow.learned import LearnedFlows
 from bothways.model.openflow.mac_table import MacTable
+from bothways.model.openflow.options import is_option
 from bothways.model.openflow.passage import Output
 from bothways.model.openflow.recirculation import Frozen
 from bothways.model.openflow.tables import Tables
@@ -335,7 +336,7 @@ class Run:
 
 
 def _inside(name: str) -> bool:
-    return name in PIPELINE or name.startswith(("xreg", "xxreg"))
+    return name in PIPELINE or name.startswith(("xreg", "xxreg")) or is_option(name)
 
 
 def _reason(frame: Frame) -> str:

@@ -11,6 +11,7 @@ from bothways.facts.choice import Assumption
 from bothways.facts.openflow import Action
 from bothways.facts.step import Did
 from bothways.model.openflow.field import FIELDS, KNOWN
+from bothways.model.openflow.options import OPTION_WIDTH, is_option
 from bothways.model.openflow.run import Run
 
 __all__ = ["dec_ttl", "load", "move", "number_of", "pop", "push", "set_field"]
@@ -29,7 +30,8 @@ def set_field(run: Run, action: Action) -> None:
     if action.text.startswith("mod_tp_") and run.key.packet.icmp is not None:
         run.doubt(f"what `{action.text}` writes to ICMP type or code of {run.where}: it is not modelled")
     known = FIELDS.get(name)
-    whole = (1 << (128 if known is None else known.width)) - 1
+    width = known.width if known is not None else OPTION_WIDTH if is_option(name) else 128
+    whole = (1 << width) - 1
     run.write(name, (number_of(action, "value"), KNOWN), mask if isinstance(mask, int) else whole)
 
 

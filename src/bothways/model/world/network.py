@@ -38,7 +38,7 @@ from bothways.model.world.sharers import sharing_namespaces
 from bothways.model.world.side_walk import ask, carry
 from bothways.model.world.switch_underlay import SwitchUnderlay
 from bothways.model.world.trackers import Trackers
-from bothways.model.world.tunnel_ports import refusal, takers
+from bothways.model.world.tunnel_ports import options_at, refusal, takers
 from bothways.model.world.wiring import At, SwitchPort, Wiring
 
 __all__ = ["Network"]
@@ -396,5 +396,6 @@ class Network:
                 Did.DECAPSULATED,
                 f"taken out of the tunnel at {other}",
             )
-            arrival = Arrival(there.number, copy.packet, vni, None, remote)
+            options = options_at(there, output, end, self._oracle)
+            arrival = Arrival(there.number, copy.packet, vni, None, remote, options)
             self._queue.append(_Move(copy, port=there, host=other, arrival=arrival))

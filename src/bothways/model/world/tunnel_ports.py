@@ -14,10 +14,13 @@ from ipaddress import ip_address
 from typing import Final
 
 from bothways.facts.address import IPAddress
+from bothways.facts.choice import Assumption, Oracle
 from bothways.facts.snapshot import Snapshot
+from bothways.model.openflow.options import OPTIONS, received
+from bothways.model.openflow.passage import Output
 from bothways.model.world.wiring import SwitchPort, Wiring
 
-__all__ = ["refusal", "takers"]
+__all__ = ["options_at", "refusal", "takers"]
 
 _FLOW: Final = "flow"
 
@@ -61,6 +64,27 @@ def refusal(snapshot: Snapshot, wiring: Wiring, here: SwitchPort, remote: IPAddr
         return ""
     words = "" if key is None else f" with key {key:#x}"
     return f"{home} has no {kind} port that takes packets{words} from this one"
+
+
+def options_at(there: SwitchPort, output: Output, here: SwitchPort, oracle: Oracle) -> Mapping[str, int]:
+    """
+    Fields of the options with which a copy comes out of a Geneve tunnel; none of them if one is not known.
+
+    Where a switch does not tell which options its fields are, the two ends are taken to agree.
+    """
+    sender, taker = here.bridge.tunnel_options, there.bridge.tunnel_options
+    found = received(output.fields, sender, taker) if there.port.kind == "geneve" else None
+    named = [name for name in found or () if name in OPTIONS]
+    if named and (sender is None or taker is None):
+        silent = here.bridge if sender is None else there.bridge
+        oracle.assume(
+            Assumption(
+                f"{', '.join(named)} of {here.bridge.host} {here.bridge.name} and "
+                f"{there.bridge.host} {there.bridge.name}: the same option of Geneve",
+                f"ovs-ofctl dump-tlv-map {silent.name}",
+            )
+        )
+    return found or {}
 
 
 def _takes(
