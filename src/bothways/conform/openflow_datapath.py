@@ -239,8 +239,9 @@ def _push_tunnel(doing: _Doing, inside: str) -> None:
     fields["tun_dst"] = int(ip_address(found[2]))
     for kind, number, _, value in _OPTION.findall(inside):
         fields[doing.options[int(kind, 0), int(number, 0)]] = int(value or "0", 0)
-    if not doing.pushed:
-        doing.sent.append(Sent(found[1], fields))
+    if doing.pushed:  # 3.1.0 forgets to copy it where an action set is executed twice
+        raise NotFollowedError("a packet that goes through a tunnel within a tunnel")
+    doing.sent.append(Sent(found[1], fields))
     doing.pushed = True
 
 

@@ -196,10 +196,10 @@ def _group(draw: Draw, number: int) -> DrawnGroup:
 
 
 def _packet(draw: Draw) -> DrawnPacket:
-    terms = [draw.one(("ip", "tcp", "udp", "arp", "tcp6", "icmp"))]
+    terms = [draw.one(("tcp", "udp", "arp", "tcp6", "icmp"))]
     port = draw.one(_PORTS)
     terms += [f"in_port={port}", f"dl_src={draw.mac()}", f"dl_dst={draw.mac(group=True)}"]
-    if terms[0] in ("ip", "tcp", "udp", "icmp"):
+    if terms[0] in ("tcp", "udp", "icmp"):
         terms += [f"nw_src={draw.four()}", f"nw_dst={draw.four()}", f"nw_ttl={draw.one((1, 64))}"]
     terms += _outside(draw, port)
     states = tuple(draw.one(("trk,new", "trk,est", "trk,est,rpl")) for _ in range(draw.number(0, 3)))

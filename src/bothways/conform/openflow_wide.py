@@ -85,8 +85,6 @@ def wide_pipeline(name: str) -> tuple[Pipeline, list[DrawnPacket]]:
 
 def _packet(draw: Draw, first: Sequence[Sequence[str]]) -> list[str]:
     terms = drawn_packet(draw, first)
-    if terms[0].startswith("icmp"):  # a switch writes type and code into the payload of a later fragment
-        terms = [term for term in terms if term != "nw_frag=later"]
     if terms[0] == "icmp6" and draw.chance(0.6):
         kind = draw.one(("135", "136"))
         kept = [term for term in terms if not term.startswith(("icmpv6_", "nw_frag"))]

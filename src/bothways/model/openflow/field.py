@@ -104,6 +104,11 @@ def _is_icmp(packet: Packet) -> bool:
     return _carries(packet, ICMP if _is_ipv4(packet) else ICMP6)
 
 
+def _is_of_icmp(packet: Packet) -> bool:
+    """True of later fragments as well: a switch writes type and code where their payload begins."""
+    return packet.ip is not None and packet.ip.protocol == (ICMP if _is_ipv4(packet) else ICMP6)
+
+
 def _is_neighbour_discovery(packet: Packet) -> bool:
     if not (_is_ipv6(packet) and _is_icmp(packet)):
         return False
@@ -261,8 +266,10 @@ def _icmp(*, kind: bool) -> tuple[Read, Write]:
 
     def write(packet: Packet, value: int, known: int) -> Packet | None:
         icmp = packet.icmp
-        if icmp is None or known & 0xFF != 0xFF:  # noqa: PLR2004 - eight bits
+        if known & 0xFF != 0xFF:  # noqa: PLR2004 - eight bits
             return None
+        if icmp is None:
+            return None if _is_icmp(packet) else packet  # a later fragment: kept in the flow key
         return replace(packet, icmp=replace(icmp, type=value) if kind else replace(icmp, code=value))
 
     return read, write
@@ -331,8 +338,8 @@ FIELDS: Final[Mapping[str, Field]] = {
     "tp_src": Field(16, *_port(sending=True), _has_ports, "source port", str, Did.TRANSLATED),
     "tp_dst": Field(16, *_port(sending=False), _has_ports, "destination port", str, Did.TRANSLATED),
     "tcp_flags": Field(12, _read_tcp_flags, None, _is_tcp, "TCP flags"),
-    "icmp_type": Field(8, *_icmp(kind=True), _is_icmp, "ICMP type", str),
-    "icmp_code": Field(8, *_icmp(kind=False), _is_icmp, "ICMP code", str),
+    "icmp_type": Field(8, *_icmp(kind=True), _is_of_icmp, "ICMP type", str),
+    "icmp_code": Field(8, *_icmp(kind=False), _is_of_icmp, "ICMP code", str),
     "arp_op": Field(16, *_OP, _is_arp, "ARP operation", str),
     "arp_spa": Field(32, *_SPA, _is_arp, "ARP sender", _show_ipv4),
     "arp_tpa": Field(32, *_TPA, _is_arp, "ARP target", _show_ipv4),

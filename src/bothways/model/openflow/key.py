@@ -240,7 +240,8 @@ class Key:
     def carried(self) -> dict[str, Bits]:
         """What was read or written of the fields for which a packet has no place."""
         held, packet = self._bits, self.packet
-        names = CARRIED if packet.tcp or packet.udp or not packet.ip else (*CARRIED, "tp_src", "tp_dst")
+        bare = packet.ip is not None and not (packet.tcp or packet.udp or packet.icmp)
+        names = (*CARRIED, "tp_src", "tp_dst", "icmp_type", "icmp_code") if bare else CARRIED
         return {name: held[name] for name in names if name in held}
 
     def options(self) -> dict[str, Bits]:
