@@ -121,7 +121,7 @@ _WRITES: Final[Mapping[Make, int]] = {
     lambda d: f"set_field:{d.masked()}->reg{d.small(1)}": 2,
     lambda d: f"set_field:{d.mac()}->eth_src": 1,
     lambda _: "push_vlan:0x8100": 1,
-    lambda _: "pop_vlan": 1,
+    lambda _: "push_vlan:0x8100,pop_vlan": 1,
 }
 _OUTPUTS: Final[Mapping[Make, int]] = {
     lambda d: f"output:{d.one(_PORTS)}": 12,

@@ -2,8 +2,9 @@
 Who owns an address.
 
 An address is owned by a namespace that holds it on a device, and by a switch whose flows translate
-it or answer ARP for it. Two owners of one address are a fault that waits (BW201): which of them
-serves a connection is decided by whoever answers ARP first.
+it or answer ARP for it. A switch that only answers with the MAC of the device that holds the address (as
+OVN does for its ports) speaks for the owner, and is none. Two owners of one address are a fault that waits
+(BW201): which of them serves a connection is decided by whoever answers ARP first.
 """
 
 from __future__ import annotations
@@ -100,21 +101,25 @@ def owners_of(snapshot: Snapshot, address: IPAddress) -> Owners:
     gateways = {
         mac_to_int(device.mac) for owner in namespaces for device in owner.netns.devices or () if device.mac
     }
+    holders = {mac_to_int(owner.device.mac) for owner in namespaces if owner.device.mac}
     switches = []
     for host in snapshot.hosts.values():
         for bridge in host.switch.bridges.values() if host.switch is not None else ():
-            owner = _flow_owner(host.name, bridge, int(address), gateways)
+            owner = _flow_owner(host.name, bridge, int(address), gateways, holders)
             if owner is not None:
                 switches.append(owner)
     return Owners(address, namespaces, tuple(switches))
 
 
-def _flow_owner(host: str, bridge: Bridge, address: int, gateways: set[int]) -> FlowOwner | None:
+def _flow_owner(
+    host: str, bridge: Bridge, address: int, gateways: set[int], holders: set[int]
+) -> FlowOwner | None:
     flows = tuple(bridge.flows or ())
     inbound = tuple(f for f in flows if _matches(f, "nw_dst", address) and _writes(f, "nw_dst"))
     outbound = tuple(f for f in flows if _writes(f, "nw_src", address))
     responders = tuple(f for f in flows if _matches(f, "arp_tpa", address) and _writes(f, "arp_op"))
-    if not (inbound or outbound or responders):
+    others = [f for f in responders if not any(_writes(f, "arp_sha", mac) for mac in holders)]
+    if not (inbound or outbound or others):
         return None
     claims = tuple(f for f in outbound if any(t.field == "eth_dst" and t.value in gateways for t in f.match))
     return FlowOwner(host, bridge, inbound, outbound, responders, claims)

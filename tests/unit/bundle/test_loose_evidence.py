@@ -123,6 +123,27 @@ def test_filtered_flows_of_one_bridge_add_up(tmp_path: Path) -> None:
     assert switch.bridges["br"].port_number(7) is not None
 
 
+def test_groups_and_options_of_tunnels_are_pasted_as_well(tmp_path: Path) -> None:
+    bundle = opened(
+        tmp_path,
+        "root@a:~# ovs-ofctl -O OpenFlow13 dump-flows br\n table=1 actions=group:5\n"
+        "root@a:~# ovs-ofctl -O OpenFlow13 dump-groups br\nOFPST_GROUP_DESC reply (OF1.3) (xid=0x2):\n"
+        " group_id=5,type=all,bucket=actions=output:7\n"
+        "root@a:~# ovs-ofctl dump-tlv-map br\nNXT_TLV_TABLE_REPLY (xid=0x4):\n"
+        " mapping table:\n  class  type  length  match field\n ------  ----  ------  --------------\n"
+        "  0x102  0x80       4  tun_metadata0\n",
+    )
+    switch = bundle.snapshot.hosts["a"].switch
+    assert switch is not None
+    bridge = switch.bridges["br"]
+    assert bridge.groups is not None
+    assert bridge.tunnel_options is not None
+
+    assert [group.number for group in bridge.groups] == [5]
+    assert [option.field for option in bridge.tunnel_options] == ["tun_metadata0"]
+    assert bundle.problems == ()
+
+
 def test_a_capture_behind_a_pipe_has_no_filter_that_tells_what_is_missing(tmp_path: Path) -> None:
     syn = "19:25:18.052823 IP 192.0.2.1.17350 > 192.0.2.2.22: Flags [S], length 0\n"
     (capture,) = opened(tmp_path, f"root@a:~# tcpdump -ni eth0 arp | grep x\n{syn}").captures

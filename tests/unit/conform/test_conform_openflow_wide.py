@@ -43,9 +43,9 @@ def test_a_name_draws_the_same_pipeline_again() -> None:
     assert wide_pipeline("7/3/wide") != wide_pipeline("7/4/wide")
 
 
-def test_every_other_pipeline_is_wide() -> None:
+def test_three_kinds_of_pipelines_take_turns() -> None:
     names = [pipeline.name for pipeline, _ in islice(fresh_pipelines(7), 4)]
-    assert names == ["7/0", "7/0/wide", "7/1", "7/1/wide"]
+    assert names == ["7/0", "7/0/wide", "7/0/tunnels", "7/1"]
 
 
 def test_what_is_drawn_is_read_whole() -> None:

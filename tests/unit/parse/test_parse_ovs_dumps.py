@@ -15,6 +15,7 @@ from bothways.parse.openflow_meters import parse_meters
 from bothways.parse.ovs_conntrack import parse_datapath_conntrack
 from bothways.parse.ovs_dpctl import parse_datapath_flows
 from bothways.parse.ovs_mdb import parse_mdb_show
+from bothways.parse.ovs_tlv_map import parse_tlv_map
 from bothways.parse.ovs_tunnels import (
     parse_dpif_show,
     parse_tunnel_listeners,
@@ -37,6 +38,8 @@ VERBOSE = (
     "used:never, dp:ovs, "
     "actions:clone(tnl_push(tnl_port(3),header(size=50,type=4)),eth0),drop, dp-extra-info:miniflow_bits(5,2)"
 )
+
+OPTION = "  0x102  0x80       4  tun_metadata0"
 
 
 def test_a_datapath_flow() -> None:
@@ -174,6 +177,30 @@ def test_meters() -> None:
     assert two.bands == (Band("drop", 5),)
 
 
+def test_options_of_tunnels() -> None:
+    text = (
+        "NXT_TLV_TABLE_REPLY (OF1.5) (xid=0x2):\n max option space=256 max fields=64\n"
+        " allocated option space=12\n\n mapping table:\n  class  type  length  match field\n"
+        f" ------  ----  ------  --------------\n{OPTION}\n 0xffff   0x1     124  tun_metadata63\n"
+    )
+    parsed = parse_tlv_map(text, file="f")
+
+    assert parsed.problems == ()
+    assert [(row.option_class, row.type, row.length, row.field) for row in parsed.rows] == [
+        (0x102, 0x80, 4, "tun_metadata0"), (0xFFFF, 1, 124, "tun_metadata63"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "line", ["0x102 0x80 4 tun_metadata64", "0x102 0x80 128 tun_metadata0", "0x102 0x80 4"]
+)
+def test_what_is_no_option_is_told(line: str) -> None:
+    parsed = parse_tlv_map(f" class type length match field\n{line}\n", file="f")
+
+    assert parsed.rows == ()
+    assert [problem.span.line for problem in parsed.problems] == [2]
+
+
 def test_a_bond_and_a_mirror_of_the_database() -> None:
     def table(caption: str, headings: list[str], *rows: str) -> str:
         names = ",".join(f'"{name}"' for name in headings)
@@ -227,12 +254,12 @@ def test_a_bond_and_a_mirror_of_the_database() -> None:
 
 PARSERS: tuple[Callable[..., Parsed[object]], ...] = (
     parse_meters, parse_datapath_conntrack, parse_datapath_flows, parse_mdb_show, parse_dpif_show,
-    parse_tunnel_listeners, parse_tunnels, parse_tunnel_routes,
+    parse_tunnel_listeners, parse_tunnels, parse_tunnel_routes, parse_tlv_map,
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("parser", PARSERS)
-@given(text=st.text(max_size=80) | st.sampled_from([PLAIN, VERBOSE, KERNEL]).flatmap(
+@given(text=st.text(max_size=80) | st.sampled_from([PLAIN, VERBOSE, KERNEL, OPTION]).flatmap(
     lambda line: st.tuples(st.integers(0, len(line)), st.text(max_size=3)).map(
         lambda cut: line[: cut[0]] + cut[1] + line[cut[0] + 1 :])))  # fmt: skip
 def test_no_text_is_fatal(parser: Callable[..., Parsed[object]], text: str) -> None:

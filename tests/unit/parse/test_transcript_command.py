@@ -31,6 +31,8 @@ from bothways.parse.programs import PROGRAMS
         ("docker exec ovs ovs-ofctl dump-flows br-int", "flows", ""),
         ("bash -c 'ip netns exec qr-1 sysctl -a'", "sysctl", "qr-1"),
         ("ovs-appctl fdb/show br-int", "ovs-fdb", ""),
+        ("ovs-ofctl -O OpenFlow13 dump-groups br-int", "groups", ""),
+        ("ovs-ofctl dump-tlv-map br-int", "tlv-map", ""),
         ("ovs-vsctl --no-headings show", "vsctl-show", ""),
         ("conntrack -E -o timestamp,extended,id", "conntrack-events", ""),
         ("ip -all netns exec ip a", "addr", None),

@@ -1,0 +1,48 @@
+"""Options of Geneve: what a flow sees of them, and what the other end of a tunnel gets."""
+
+from __future__ import annotations
+
+import pytest
+
+from bothways.facts.dump import Dump
+from bothways.facts.openflow import TunnelOption
+from bothways.facts.span import Span
+from bothways.model.openflow.field import KNOWN
+from bothways.model.openflow.options import OTHERS, presence, received
+
+ZERO, FIVE = "tun_metadata0", "tun_metadata5"
+
+
+def options(*rows: tuple[int, int, int, str]) -> Dump[TunnelOption]:
+    return Dump(tuple(TunnelOption(*row, Span("map", 1)) for row in rows), "map")
+
+
+SENT = {ZERO: (0x20003, KNOWN), presence(ZERO): (1, KNOWN)}
+OURS = options((0x102, 0x80, 4, ZERO))
+
+
+@pytest.mark.parametrize(
+    ("sent", "sender", "taker", "found"),
+    [
+        ({}, None, None, {}),
+        (SENT, None, None, {ZERO: 0x20003}),
+        (SENT, OURS, None, {ZERO: 0x20003}),
+        (SENT, OURS, OURS, {ZERO: 0x20003}),
+        (SENT, OURS, options((0x102, 0x80, 4, FIVE)), {FIVE: 0x20003}),
+        (SENT, OURS, options((0x102, 0x80, 8, ZERO)), None),
+        (SENT, OURS, options((0x103, 0x80, 4, ZERO)), None),  # critical: nobody may pass over it
+        (SENT, options((0x102, 1, 4, ZERO)), options((0x102, 2, 4, ZERO)), {}),
+        (SENT, options(), OURS, None),
+        ({ZERO: (1, 1), presence(ZERO): (1, KNOWN)}, OURS, OURS, None),
+        ({OTHERS: (0, 0)}, OURS, OURS, None),
+    ],
+)
+def test_what_the_other_end_gets(
+    sent: dict[str, tuple[int, int]],
+    sender: Dump[TunnelOption] | None,
+    taker: Dump[TunnelOption] | None,
+    found: dict[str, int] | None,
+) -> None:
+    expected = None if found is None else {OTHERS: 0, **found, **{presence(name): 1 for name in found}}
+
+    assert received(sent, sender, taker) == expected
