@@ -181,7 +181,7 @@ def _actions(draw: Draw, table: int, tables: int, groups: int, protocol: str) ->
         elif kind == "ttl" and protocol in ("ip", "ipv6"):
             actions.append("dec_ttl")
     if draw.chance(0.1):
-        actions.append(f"write_actions({_set_option(draw)},output:{draw.one(_PORTS)})")
+        actions.append(f"write_actions({_set_option(draw)},output:{draw.one((1, 2, 3))})")
     if further and draw.chance(0.5):
         actions.append(f"goto_table:{draw.number(table + 1, tables - 1)}")
     return actions or ["drop"]

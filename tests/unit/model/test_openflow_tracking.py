@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
-from openflow_samples import Asked, arrival, bridge
+from collections.abc import Callable
 
-from bothways.facts.openflow import Bridge
+import pytest
+from openflow_samples import Asked, arrival, bridge, ports
+
+from bothways.facts.openflow import Bridge, Port
 from bothways.facts.packet import Packet
 from bothways.facts.snapshot import Netns
+from bothways.facts.span import Span
 from bothways.facts.step import Did
 from bothways.model.linux.conntrack.table import ConntrackTable
 from bothways.model.openflow.given_tracker import GivenTracker
@@ -169,3 +172,23 @@ def test_without_a_tracker_nobody_knows() -> None:
     passage = through(bridge(PLAIN), client("syn"), None)
     assert passage.outputs == ()
     assert passage.steps[-1].did is Did.UNKNOWN
+
+
+@pytest.mark.parametrize(("traced", "sent"), [(None, 1), (lambda _bridge, _port: None, 0)])
+def test_only_a_trace_takes_the_end_of_a_tunnel_for_its_own(
+    traced: Callable[[Bridge, Port], None] | None, sent: int
+) -> None:
+    """A datapath sends it: `dpctl/dump-flows` of 3.1.0 has ``tnl_push`` where its trace has nothing."""
+    tunnel = Port("gn", 4, Span("ports", 1), kind="geneve", options={"remote_ip": "flow", "key": "flow"})
+    flows = "table=0,ip actions=set_field:172.31.0.4->tun_dst,ct(table=1)\ntable=1 actions=output:4"
+    passage = process(
+        bridge(flows, ports(1, tunnel)),
+        arrival(client("syn")),
+        MacTable(),
+        Asked(),
+        GivenTracker([0x21]),
+        1,
+        traced=traced,
+    )
+
+    assert [str(output.tun_dst) for output in passage.outputs] == ["172.31.0.4"] * sent

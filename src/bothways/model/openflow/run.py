@@ -50,8 +50,8 @@ class Run:
     """
     The state of one translation.
 
-    :param came_to: underlay address that the packet came to through a tunnel; of one that comes back the one
-        that it was to go to, as a switch takes the one for the other.
+    :param came_to: underlay address that the packet came to through a tunnel; where a trace is followed, of
+        one that comes back the one that it is to go to: ``ofproto/trace`` takes the one for the other.
     :param actions_of_set: what ``write_actions`` gathered, with the line that it stood in.
     :param losses: why something did not go out, and the step of an explicit ``drop``.
     :param blind: True if an action that may send the packet is not followed.
@@ -307,7 +307,8 @@ class Run:
         again.exited, again.failed, again.hashed, again.cleared = False, False, frozen.hashed, False
         again.earlier = len(self.outputs), len(self.frozen)
         again.key.uncover()
-        again.came_to = frozen.key.get("tun_dst")
+        if self.traced:
+            again.came_to = frozen.key.get("tun_dst")
         again.actions_of_set = list(frozen.actions_of_set)
         again.stack = list(frozen.stack)
         again.tracked, again.mirrored = frozen.tracked, frozen.mirrored
