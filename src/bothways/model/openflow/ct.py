@@ -69,6 +69,11 @@ def ct(run: Run, action: Action) -> None:
         return
     if isinstance(table, int):
         key = _coming_back(run, request, tracked)
+        if run.spoiled:
+            run.doubt(
+                f"what {run.where} restores when it comes back: behind a patch port a copy waits for a hash",
+                blind=True,
+            )
         gathered, stack = tuple(run.actions_of_set), tuple(run.stack)
         run.frozen.append(
             Frozen(

@@ -80,6 +80,8 @@ class Run:
         matter.
     :param cleared: True once ``ct`` or ``ct_clear`` has taken what a tracker found: ``ct_clear`` then does
         nothing.
+    :param spoiled: True once a copy behind a patch port waits for its hash: what 3.1.0 then restores of the
+        next one that comes back from a tracker are actions that it forgot to clear.
     :param mirrored: destinations of mirrors that have had their copy; *mirror_of*: the mirror at work.
     """
 
@@ -126,6 +128,7 @@ class Run:
     mirrored: frozenset[object] = frozenset()
     mirror_of: Mirror | None = None
     cleared: bool = False
+    spoiled: bool = False
 
     @property
     def place(self) -> Place:
@@ -190,6 +193,7 @@ class Run:
 
         :param again: the action that is being executed is the first of them.
         """
+        self.spoiled = self.spoiled or (hashed and self.traced and self.patched is not None)
         if again:
             self.frame.at -= 1
         waiting = tuple(
@@ -312,7 +316,7 @@ class Run:
         again.actions_of_set = list(frozen.actions_of_set)
         again.stack = list(frozen.stack)
         again.tracked, again.mirrored = frozen.tracked, frozen.mirrored
-        again.left_exit = again.unordered = False
+        again.left_exit = again.unordered = again.spoiled = False
         again.patched, again.beside, again.measured = None, 0, (0, 0)
         if frozen.here is not None:
             again.here = frozen.here
