@@ -11,7 +11,7 @@ from bothways.facts.address import Mac
 from bothways.facts.choice import Assumption, Freedom
 from bothways.facts.openflow import LOCAL, Bridge, Flow, Port
 from bothways.facts.span import Span
-from bothways.model.openflow.field import FIELDS, Bits
+from bothways.model.openflow.field import FIELDS, KNOWN, VLAN_PRESENT, Bits
 from bothways.model.openflow.given_tracker import GivenTracker
 from bothways.model.openflow.here import Here
 from bothways.model.openflow.learned import LearnedFlows
@@ -179,6 +179,9 @@ def _copy(bridge: str, output: Output) -> ModelCopy:
     port = LOCAL & 0xFFFF if number in (None, LOCAL) and output.port.name == bridge else number or 0
     fields = {name: known.read(output.packet) for name, known in FIELDS.items()}
     fields |= {name: bits for name, bits in output.fields.items() if not is_option(name) or name in OPTIONS}
+    tci, known = fields["vlan_tci"]
+    if known & VLAN_PRESENT and not tci & VLAN_PRESENT:
+        fields["vlan_tci"] = (0, KNOWN)  # what is written about a tag that is not there does not go out
     if output.tun_id is not None:
         fields["tun_id"] = (output.tun_id, -1)
     if output.tun_dst is not None:

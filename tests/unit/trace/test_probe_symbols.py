@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bothways.trace.probe import symbols as symbols_of_probe
 from bothways.trace.probe.symbols import Symbols, cut
 
 TABLE = b"""\
@@ -55,7 +56,22 @@ def test_hidden_addresses_are_told(text: bytes, said: str) -> None:
     symbols = Symbols(text)
     assert symbols(0xFFFFFFFF81000100) is None
     assert said in (symbols.why_not or "")
-    assert symbols.stack([0xFFFFFFFF81000100]) == ["0xffffffff81000100"]
+    assert symbols.stack([0xFFFFFFFF81000100]) == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "hint"), [("2", "kernel.kptr_restrict=1"), ("1", "CAP_SYSLOG"), ("", "CAP_SYSLOG")]
+)
+def test_who_may_see_addresses_is_told(setting: str, hint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(symbols_of_probe, "_restricted", lambda: setting)
+    symbols = Symbols(b"0000000000000000 T _stext\n")
+    symbols.read()
+
+    assert hint in symbols.hint
+
+
+def test_a_frame_without_a_name_stands_by_its_address() -> None:
+    assert Symbols(TABLE).stack([1, 0xFFFFFFFF81000991]) == ["0x1", "tcp_v4_rcv+0x91"]
 
 
 @pytest.mark.parametrize(

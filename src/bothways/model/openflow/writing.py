@@ -10,7 +10,7 @@ from __future__ import annotations
 from bothways.facts.choice import Assumption
 from bothways.facts.openflow import Action
 from bothways.facts.step import Did
-from bothways.model.openflow.field import FIELDS, KNOWN
+from bothways.model.openflow.field import FIELDS, KNOWN, VLAN_PRESENT
 from bothways.model.openflow.options import OPTION_WIDTH, is_option
 from bothways.model.openflow.run import Run
 
@@ -25,6 +25,8 @@ def number_of(action: Action, name: str) -> int:
 
 def set_field(run: Run, action: Action) -> None:
     """``set_field:VALUE[/MASK]->FIELD`` and its older spellings."""
+    if _lacks_tag(run, action):
+        return
     mask = action.args.get("mask")
     name = str(action.args["field"])
     if action.text.startswith("mod_tp_") and run.key.packet.icmp is not None:
@@ -35,6 +37,15 @@ def set_field(run: Run, action: Action) -> None:
     run.write(name, (number_of(action, "value"), KNOWN), mask if isinstance(mask, int) else whole)
 
 
+def _lacks_tag(run: Run, action: Action) -> bool:
+    """Whether an action is about the priority of a VLAN tag, and there is none: then it does nothing."""
+    if "vlan_tci" not in (action.args.get("field"), action.args.get("source")):
+        return False
+    tci, known = run.key.get("vlan_tci")
+    absent = bool(known & VLAN_PRESENT) and not tci & VLAN_PRESENT
+    return absent and "vlan_pcp" in action.text.lower()
+
+
 def _mask(action: Action) -> tuple[int, int]:
     low, high = number_of(action, "low"), number_of(action, "high")
     return low, ((1 << (high - low + 1)) - 1) << low
@@ -42,6 +53,8 @@ def _mask(action: Action) -> tuple[int, int]:
 
 def load(run: Run, action: Action) -> None:
     """``load:VALUE->FIELD[a..b]``."""
+    if _lacks_tag(run, action):
+        return
     low, mask = _mask(action)
     run.write(str(action.args["field"]), (number_of(action, "value") << low, KNOWN), mask)
 
@@ -50,7 +63,7 @@ def move(run: Run, action: Action) -> None:
     """``move:FIELD[a..b]->FIELD[c..d]``."""
     source = str(action.args["source"])
     field = FIELDS.get(source)
-    if field is not None and not field.needs(run.key.packet):
+    if (field is not None and not field.needs(run.key.packet)) or _lacks_tag(run, action):
         return
     value, known = run.key.part(source, number_of(action, "source_low"), number_of(action, "source_high"))
     low, mask = _mask(action)
@@ -70,6 +83,8 @@ def pop(run: Run, action: Action) -> None:
     if run.stack:
         low, mask = _mask(action)
         value, known, _ = run.stack.pop()
+        if _lacks_tag(run, action):
+            return
         run.write(str(action.args["field"]), (value << low, known << low), mask)
 
 

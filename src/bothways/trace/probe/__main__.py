@@ -35,7 +35,7 @@ def main(arguments: List[str]) -> int:
     try:
         return _RUNS.get(verb, _unknown)(arguments[1:], lines)
     except Misused as error:
-        return _problem(lines, str(error), "", _MISUSED)
+        return _problem(lines, str(error), error.hint, _MISUSED)
     except (Refused, Unsupported) as error:
         return _problem(lines, str(error), _HINT if lacking() else _ALLOWED, _CANNOT)
     except (Malformed, Unreadable, OSError) as error:

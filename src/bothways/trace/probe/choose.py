@@ -113,7 +113,7 @@ class KernelTracing(Source):
             found.append({"text": text, "hint": "run it as root, with all capabilities"})
         if self._symbols.why_not is not None:
             text = "addresses have no names: " + self._symbols.why_not
-            found.append({"text": text, "hint": "run it as root, with CAP_SYSLOG"})
+            found.append({"text": text, "hint": self._symbols.hint})
         fresh = [each for each in found if each["text"] not in self._told]
         self._told.update(each["text"] for each in fresh)
         return fresh

@@ -34,8 +34,15 @@ _KEYS = {
 }
 
 
+_DEVICES = "`bothways trace devices` lists namespaces and devices"
+
+
 class Misused(Exception):  # noqa: N818  a sentence for the user
-    """Options that cannot be meant; the text says what was expected."""
+    """Options that cannot be meant; *hint* says what to do."""
+
+    def __init__(self, text: str, hint: str = "") -> None:
+        Exception.__init__(self, text)
+        self.hint = hint
 
 
 class Options:
@@ -133,16 +140,18 @@ def _spare_memory() -> int:
 def _read_ring(size: int) -> int:
     """Round up to what the kernel takes: a power of two, of whole pages."""
     if not _SMALLEST_RING <= size <= _LARGEST_RING:
-        raise Misused("--ring-size {}: from {} to {} bytes".format(size, _SMALLEST_RING, _LARGEST_RING))
+        text = "--ring-size {}: from {} to {} bytes".format(size, _SMALLEST_RING, _LARGEST_RING)
+        raise Misused(text, "16M is what it has otherwise")
     return 1 << (size - 1).bit_length()
 
 
 def _read_device(glob: str) -> str:
     """Take a glob; one that no device's name can fit is a mistake."""
     if not glob:
-        raise Misused("--device: a name or a glob was expected, as 'qg-*'")
+        raise Misused("--device: a name or a glob was expected", "as 'qg-*'; " + _DEVICES)
     if not set(glob) & set("*?[") and len(glob.encode()) > _LONGEST_NAME:
-        raise Misused("--device {}: no device has a name of more than {} octets".format(glob, _LONGEST_NAME))
+        text = "--device {}: no device has a name of more than {} octets".format(glob, _LONGEST_NAME)
+        raise Misused(text, _DEVICES)
     return glob
 
 
@@ -150,7 +159,7 @@ def _read_netns(text: str) -> int:
     try:
         return inode_of(text)
     except NoNamespace as error:
-        raise Misused("--netns: {}".format(error)) from error
+        raise Misused("--netns: {}".format(error), _DEVICES) from error
 
 
 def _read_filter(text: str) -> List[Dict[str, Any]]:

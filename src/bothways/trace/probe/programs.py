@@ -209,9 +209,8 @@ class Programs(Source):
         found, self._problems = self._problems, []
         if self._symbols.why_not and not self._told_symbols:
             self._told_symbols = True
-            found.append(
-                {"text": "addresses have no names: " + self._symbols.why_not, "hint": "run it as root"}
-            )
+            text = "addresses have no names: " + self._symbols.why_not
+            found.append({"text": text, "hint": self._symbols.hint})
         return found
 
     def detach(self) -> None:

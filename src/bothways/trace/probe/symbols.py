@@ -11,6 +11,7 @@ from typing import Dict, Iterable, List, Optional
 __all__ = ["Symbols", "cut"]
 
 _FILE = "/proc/kallsyms"
+_RESTRICTED = "/proc/sys/kernel/kptr_restrict"
 _DIGITS = 16
 _FARTHEST = 1 << 20  # no function is that long: the address is beyond the last symbol
 _OF_TEXT = b"tTwW"
@@ -52,6 +53,8 @@ class Symbols:
     The functions of the running kernel by address.
 
     :param text: lines as ``/proc/kallsyms`` has them; None reads that file when it is first needed.
+
+    ``why_not`` says why nothing has a name, and ``hint`` what to do.
     """
 
     def __init__(self, text: Optional[bytes] = None) -> None:
@@ -59,6 +62,7 @@ class Symbols:
         self._lines: Optional[List[bytes]] = None
         self._known: Dict[int, Optional[str]] = {}
         self.why_not: Optional[str] = None
+        self.hint = "run it as root, with CAP_SYSLOG"
 
     def read(self) -> None:
         """Read the table now; ``why_not`` then says why there are no names, if there are none."""
@@ -79,6 +83,9 @@ class Symbols:
             self.why_not = (
                 "the kernel hides its addresses (kernel.kptr_restrict); reading them needs CAP_SYSLOG"
             )
+            if _restricted() == "2":
+                self.why_not = "the kernel hides its addresses from everybody (kernel.kptr_restrict=2)"
+                self.hint = "`sysctl kernel.kptr_restrict=1` shows them to root"
         elif not lines and self.why_not is None:
             self.why_not = "{} lists no functions".format(_FILE)
         self._lines, self._text = lines, b""
@@ -117,8 +124,23 @@ class Symbols:
         return int(found.pop(), 16) if len(found) == 1 else None
 
     def stack(self, addresses: Iterable[int]) -> List[str]:
-        """Name a stack, innermost first, without tracing's own frames, cut at the soft interrupt."""
+        """
+        Name a stack, innermost first, without tracing's own frames, cut at the soft interrupt.
+
+        Empty where nothing has a name: which frames are tracing's own then nobody knows.
+        """
+        self.read()
+        if not self._lines:
+            return []
         return cut([self(address) or "{:#x}".format(address) for address in addresses])
+
+
+def _restricted() -> str:
+    try:
+        with open(_RESTRICTED, encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
 
 
 def cut(stack: List[str]) -> List[str]:

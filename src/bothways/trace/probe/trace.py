@@ -172,6 +172,8 @@ def _tell_rest(
                 break
         if not some:
             break
+    for problem in source.problems():
+        lines.add(dict(problem, type="problem"))
     return _tell_lost(source, lines, told)
 
 
