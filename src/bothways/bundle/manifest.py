@@ -29,6 +29,12 @@ _MAX_PORT: Final = 0xFFFF
 _MEMBER: Final = re.compile(r"(?P<host>[^/:]+)(?:/(?P<netns>[^:]+))?:(?P<device>\S+)")
 _AT_LINE: Final = re.compile(r"\(at line (\d+), column \d+\)")
 _KNOWN: Final = frozenset({"format", "title", "question", "segments", "partial"})
+#: table -> what may stand in it
+_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
+    "question": ("protocol", "source", "source_port", "destination", "destination_port"),
+    "segments": ("name", "members"),
+    "partial": ("file", "filter"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,12 @@ class _Source:
                 return Span(_FILE, line=number + 1, text=self.lines[number])
         return header
 
+    def unknown(self, table: str, row: Mapping[str, object], header: Span) -> None:
+        """Tell what stands in a table and means nothing there."""
+        for key in sorted(row.keys() - set(_KEYS[table])):
+            message = f"`{key}` is not known in `{table}`, expected {', '.join(_KEYS[table])}"
+            self.folder.problem(Kind.UNMODELLED, self.within(header, key), message)
+
     def malformed(self, span: Span, message: str, hint: str = "") -> None:
         self.folder.problem(Kind.MALFORMED, span, message, hint)
 
@@ -79,13 +91,17 @@ def _tables(
     for ordinal, row in enumerate(rows):
         span = source.span(rf"\s*\[\[\s*{name}\s*\]\]", ordinal)
         if isinstance(row, dict):
+            source.unknown(name, row, span)
             yield row, span
         else:
             source.malformed(span, f"`{name}` must be written as `[[{name}]]`")
 
 
 def _members(source: _Source, row: Mapping[str, object], span: Span) -> Iterator[Member]:
-    members = row.get("members", [])
+    members = row.get("members")
+    if members is None:
+        source.malformed(span, "a wire needs `members`, a list of HOST:DEVICE or HOST/NETNS:DEVICE")
+        return
     if not isinstance(members, list):
         source.malformed(span, "`members` must be a list")
         return
@@ -149,6 +165,7 @@ def _question(source: _Source, data: Mapping[str, object]) -> Question | None:
     if not isinstance(question, dict):
         source.malformed(header, "`question` must be written as `[question]`")
         return None
+    source.unknown("question", question, header)
     protocol = question.get("protocol", "tcp")
     if protocol not in _PROTOCOLS:
         source.malformed(source.within(header, "protocol"), f"`{protocol}` is not one of tcp, udp, icmp")

@@ -50,6 +50,25 @@ def test_a_question_may_leave_ports_and_protocol_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ('[[segments]]\nname = "w"\nends = ["a:eth0", "b:eth0"]\n', 2, "a wire needs `members`"),
+        (
+            '[[segments]]\nmembers = []\nends = ["a:eth0"]\n',
+            4,
+            "`ends` is not known in `segments`, expected name",
+        ),
+        ('[[partial]]\nfile = "f"\nfilters = "grep x"\n', 4, "`filters` is not known in `partial`"),
+        (QUESTION + "sport = 5\n", 9, "`sport` is not known in `question`"),
+    ],
+)
+def test_what_means_nothing_in_a_table_is_told(tmp_path: Path, text: str, line: int, said: str) -> None:
+    problems = told(tmp_path, text).problems
+
+    assert any(said in each.message and each.span.line == line for each in problems), problems
+
+
+@pytest.mark.parametrize(
     ("before", "after", "line", "said"),
     [
         ('"tcp"', '"sctp"', 4, "`sctp` is not one of tcp, udp, icmp"),
