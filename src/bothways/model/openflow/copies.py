@@ -44,7 +44,7 @@ def run_copy(run: Run, actions: tuple[Action, ...], cell: str) -> None:
     run.drain()
     action_set.finish(run, frame.depth, frame.origin)
     if reversible(actions):
-        key.left_behind(run.key)
+        run.lose_sight(key.left_behind(run.key))
     else:
         run.tracked, run.cleared = tracked, cleared
     run.key, run.base = key, base

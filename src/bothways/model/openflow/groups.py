@@ -81,7 +81,7 @@ def _enter(run: Run, found: Group, bucket: Bucket) -> None:
     depth, level = frame.depth + 1, frame.level
     run.open(Frame(frame.table, actions, (found.span,), cell, depth, len(run.steps), level=level))
     run.drain()
-    key.left_behind(run.key, labels=False)
+    run.lose_sight(key.left_behind(run.key, labels=False))
     run.key, run.base, run.tracked, run.cleared = key, base, tracked, cleared
     run.steps[:] = steps
     run.exited = run.failed

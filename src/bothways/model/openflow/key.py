@@ -76,11 +76,13 @@ _TRANSLATED: Final = frozenset(name for name, field in FIELDS.items() if field.d
 class Key:
     """All fields of one packet. Changes as actions write it."""
 
-    __slots__ = ("_bits", "bare", "covered", "misread", "packet")
+    __slots__ = ("_bits", "_partly", "bare", "covered", "misread", "packet")
 
     def __init__(self, packet: Packet, bits: Mapping[str, Bits]) -> None:
         self.packet = packet
         self._bits = dict(bits)
+        #: addresses and ports of which a part was written
+        self._partly: frozenset[str] = frozenset()
         #: what is under the MPLS labels, None if there are none, or if nobody knows
         self.covered: Packet | None = None
         #: True once the last label is gone and the packet was not read anew
@@ -159,6 +161,8 @@ class Key:
         if is_option(name):
             self._bits[presence(name)] = (1, KNOWN)
         if name in _TRANSLATED:
+            if ~mask & _whole(name):
+                self._partly |= {name}
             held = self._bits.get(name)
             if (value, known) == held:
                 # The switch sees no change, so it leaves a translation that it does not see alone.
@@ -187,6 +191,7 @@ class Key:
         """A key of its own for a copy of the packet."""
         other = Key(self.packet, self._bits)
         other.covered, other.bare, other.misread = self.covered, self.bare, self.misread
+        other._partly = self._partly
         return other
 
     @property
@@ -194,7 +199,7 @@ class Key:
         """Whether most actions need the datapath to give the packet back first (``was_mpls``)."""
         return self.bare or self.misread
 
-    def left_behind(self, copy: Key, *, labels: bool = True) -> None:
+    def left_behind(self, copy: Key, *, labels: bool = True) -> tuple[str, ...]:
         """
         Take over what a copy that was no copy for the datapath has done to the packet.
 
@@ -202,12 +207,18 @@ class Key:
         the field anew, as the copy had another value.
 
         :param labels: it also takes the packet for one without MPLS labels if the copy has lost them.
+        :return: what then nobody knows: addresses of which a part is set anew, for how large a part hangs on
+            what tables looked at.
         """
+        lost = []
         self.misread = self.misread or (labels and copy.unread and not self.bare)
         for name, bits in copy.unseen().items():
             field = FIELDS[name]
             if field.write is not None and self.get(name) == bits:
                 self.packet = field.write(self.packet, *field.read(copy.packet)) or self.packet
+            elif name in copy._partly:
+                lost.append(name)
+        return tuple(lost)
 
     def cover(self, packet: Packet) -> None:
         """Put a label on: nothing of the network layer and above is seen any more."""

@@ -49,7 +49,7 @@ def cross(run: Run, output: Output) -> None:
     action_set.finish(run, arrival.depth)
     if reversible(behind):
         before = kept[1].packet
-        kept[1].left_behind(run.key, labels=False)
+        run.lose_sight(kept[1].left_behind(run.key, labels=False))
         if run.unordered and kept[1].packet != before:
             run.doubt(
                 f"which copies of {run.where} are translated by what one of them met: a flood has no order"

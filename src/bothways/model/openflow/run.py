@@ -156,6 +156,12 @@ class Run:
         """Note why a copy does not go out."""
         self.losses.append((reason, step))
 
+    def lose_sight(self, names: tuple[str, ...]) -> None:
+        """Note addresses that a copy has left behind so that nobody knows what they are now."""
+        if names:
+            why = "a tracker translated a copy of which a part was written"
+            self.doubt(f"what {', '.join(names)} of {self.where} is: {why}")
+
     def emit(self, output: Output) -> None:
         """Let a copy go out."""
         if self.peers is not None:
