@@ -92,6 +92,8 @@ def send(run: Run, port: Port, cut: int | None = None) -> None:
         why = "no flow says where to" if int(remote) == 0 else f"{remote} is this end of the tunnel"
         run.lose(f"{port.name} sends nothing: {why}")
         if _is(run.came_to, remote):
+            if run.several:
+                run.doubt(f"which header later tunnels of a flood find in {run.where}: a flood has no order")
             _leave_outside(run.key, port, remote)
         return
     fields = run.key.carried() | (run.key.options() if port.kind == "geneve" else {})

@@ -82,6 +82,7 @@ class Run:
         nothing.
     :param spoiled: True once a copy behind a patch port waits for its hash: what 3.1.0 then restores of the
         next one that comes back from a tracker are actions that it forgot to clear.
+    :param several: True while a flood goes into several tunnels.
     :param mirrored: destinations of mirrors that have had their copy; *mirror_of*: the mirror at work.
     """
 
@@ -129,6 +130,7 @@ class Run:
     mirror_of: Mirror | None = None
     cleared: bool = False
     spoiled: bool = False
+    several: bool = False
 
     @property
     def place(self) -> Place:

@@ -15,6 +15,7 @@ from bothways.facts.openflow import LOCAL, Action, Port
 from bothways.facts.step import Did
 from bothways.model.openflow.egress import port_of, send, send_to
 from bothways.model.openflow.field import KNOWN, VLAN_PRESENT
+from bothways.model.openflow.key import TUNNELS
 from bothways.model.openflow.normal import Target, switch
 from bothways.model.openflow.run import Run
 from bothways.model.openflow.vlan_mode import Vlans, as_written
@@ -120,10 +121,12 @@ def flood(run: Run, action: Action) -> None:
         ports = run.order(run, [(port, vlans) for port in ports])
     for port in ports:
         send(run, port)
+    run.several = False
 
 
 def _note_flood(run: Run, ports: list[Port]) -> None:
-    """Remember that a flood goes on behind a patch port, and in other directions."""
+    """Remember that a flood goes into several tunnels, or on behind a patch port and in other directions."""
+    run.several = sum(port.kind in TUNNELS for port in ports) > 1
     if run.peers is not None and len(ports) > 1 and any(port.kind == "patch" for port in ports):
         run.unordered = True
 
@@ -182,6 +185,7 @@ def normal(run: Run, _action: Action) -> None:
     _note_flood(run, [target.members[0] for target in switched.targets])
     for target in in_order(run, switched.targets):
         send_tagged(run, target)
+    run.several = False
 
 
 def in_order(run: Run, targets: Sequence[Target]) -> Sequence[Target]:
