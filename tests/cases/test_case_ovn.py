@@ -1,8 +1,9 @@
 """
-A site of OVN: two chassis, two networks, a router, ACLs, Geneve with the port in an option.
+Sites of OVN: two chassis, two networks, a router, ACLs, floating IPs, Geneve with the port in an option.
 
 Recorded from OVN 23.03 in namespaces. There the connections to port 22 were answered over both networks, and
-one to port 80 got no answer.
+one to port 80 got no answer. Floating IPs were answered, and what machines asked outside came from their
+floating IP, or from that of the router.
 """
 
 from __future__ import annotations
@@ -15,18 +16,22 @@ import pytest
 
 from bothways.bundle import open_bundle
 from bothways.diagnose import diagnose
-from bothways.facts.address import address
+from bothways.diagnose.owners import owners_of
+from bothways.facts.address import IPAddress, address
 from bothways.facts.diagnosis import Fate
 from bothways.facts.prediction import Walk
 from bothways.facts.question import Question
 from bothways.facts.step import Did
 from bothways.model.world import predict
 
-SITE = Path(__file__).parent / "data/ovn.tar.gz"
+DATA = Path(__file__).parent / "data"
+SITE = DATA / "ovn-acl.tar.gz"
+FLOATING = [DATA / "ovn-gateway.tar.gz", DATA / "ovn-distributed.tar.gz"]
 ROUTED = Question("tcp", address("10.0.1.11"), address("10.0.2.13"), 22, 40000)
 SWITCHED = replace(ROUTED, destination=address("10.0.1.12"))
 REFUSED = replace(ROUTED, destination_port=80)
-MAP = "{}/ovs/br-int.tlv-map.txt"
+OUTSIDE, FLOATING_IP = address("203.0.113.9"), address("203.0.113.50")
+ROUTER = address("203.0.113.1")
 
 
 @pytest.fixture
@@ -104,3 +109,46 @@ def test_without_the_maps_the_same_field_is_taken_for_the_same_option(site: Path
     assert {(each.text.partition(" ")[0], each.missing) for each in walk.assumptions} == {
         ("tun_metadata0", "ovs-ofctl dump-tlv-map br-int")
     }
+
+
+def delivered(walk: Walk, host: str, netns: str) -> set[tuple[str, str]]:
+    """Source and destination of the packets that a namespace took."""
+    steps = (step for journey in walk.journeys for branch in journey.branches for step in branch.steps)
+    taken = (
+        step
+        for step in steps
+        if step.did is Did.DELIVERED and (step.place.host, step.place.netns) == (host, netns)
+    )
+    return {
+        (str(step.before.ip.src), str(step.before.ip.dst)) for step in taken if step.before.ip is not None
+    }
+
+
+@pytest.mark.parametrize("folder", FLOATING, ids=lambda path: path.name)
+def test_a_floating_ip_is_translated_and_answers(folder: Path) -> None:
+    walk = the_walk(folder, Question("tcp", OUTSIDE, FLOATING_IP, 22, 40000))
+
+    assert (walk.fate, walk.unknown) == (Fate.WORKS, ())
+    assert delivered(walk, "h2", "vm2") == {("203.0.113.9", "10.0.1.12")}
+    assert delivered(walk, "ext", "root") == {("203.0.113.50", "203.0.113.9")}
+
+
+@pytest.mark.parametrize("folder", FLOATING, ids=lambda path: path.name)
+@pytest.mark.parametrize(("machine", "seen"), [("10.0.1.11", ROUTER), ("10.0.1.12", FLOATING_IP)])
+def test_what_a_machine_asks_outside_comes_from_its_floating_ip_or_the_router(
+    folder: Path, machine: str, seen: IPAddress
+) -> None:
+    walk = the_walk(folder, Question("tcp", address(machine), OUTSIDE, 22, 40000))
+
+    assert (walk.fate, walk.unknown) == (Fate.WORKS, ())
+    assert delivered(walk, "ext", "root") == {(str(seen), "203.0.113.9")}
+
+
+@pytest.mark.parametrize("folder", FLOATING, ids=lambda path: path.name)
+def test_a_floating_ip_of_ovn_has_one_owner(folder: Path) -> None:
+    bundle = open_bundle(folder)
+    owners = owners_of(bundle.snapshot, FLOATING_IP)
+
+    assert {owner.host for owner in owners.switches} == {"h1", "h2"}
+    assert not owners.two
+    assert diagnose(bundle).latent == ()

@@ -77,8 +77,17 @@ class Owners:
 
     @property
     def two(self) -> bool:
-        """True if more than one station acts for the address."""
-        return len(self.namespaces) + len(self.switches) > 1
+        """
+        True if more than one station acts for the address.
+
+        Switches that have a flow for it in common are arms of one: a router that is on every host.
+        """
+        arms: list[set[tuple[object, ...]]] = []
+        for owner in self.switches:
+            mine = {_told(flow) for flow in owner.flows}
+            joined = [each for each in arms if each & mine]
+            arms = [each for each in arms if not each & mine] + [mine.union(*joined)]
+        return len(self.namespaces) + len(arms) > 1
 
     @property
     def spans(self) -> tuple[Span, ...]:
@@ -123,6 +132,12 @@ def _flow_owner(
         return None
     claims = tuple(f for f in outbound if any(t.field == "eth_dst" and t.value in gateways for t in f.match))
     return FlowOwner(host, bridge, inbound, outbound, responders, claims)
+
+
+def _told(flow: Flow) -> tuple[object, ...]:
+    """What a flow says, wherever it stands."""
+    matched = tuple(sorted(term.text for term in flow.match))
+    return flow.table, flow.priority, matched, tuple(action.text for action in flow.actions)
 
 
 def _matches(flow: Flow, field: str, value: int) -> bool:

@@ -32,7 +32,7 @@ def candidates_of(case: Case) -> Iterator[Attempt]:
             f"takes {owners.address} away from the flows of {switch.host} {switch.bridge.name}",
         )
     for owner in owners.namespaces:
-        if len(owners.namespaces) + len(owners.switches) > 1:
+        if owners.two:
             yield Attempt(
                 tuple(_given_up(case, owner)),
                 f"takes {owners.address} away from {owner.netns.label}",

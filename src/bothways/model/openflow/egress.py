@@ -26,6 +26,8 @@ __all__ = ["may_enable", "port_of", "send", "send_to"]
 
 #: bits that a header has for the key
 _KEY_BITS: Final = {"vxlan": 24, "geneve": 24, "gre": 32}
+#: what a port may take from the header that flows have written
+_READ_BY_TUNNELS: Final = frozenset({"tun_id", "tun_src", "tun_dst", "tun_ipv6_src", "tun_ipv6_dst"})
 _DSCP, _ECN, _ECT_0 = 0xFC, 3, 2
 #: what ``ovs-ofctl show`` says of a port in a spanning tree
 _STP: Final = frozenset({"STP_LISTEN", "STP_LEARN", "STP_FORWARD", "STP_BLOCK"})
@@ -92,9 +94,9 @@ def send(run: Run, port: Port, cut: int | None = None) -> None:
         why = "no flow says where to" if int(remote) == 0 else f"{remote} is this end of the tunnel"
         run.lose(f"{port.name} sends nothing: {why}")
         if _is(run.came_to, remote):
-            if run.several:
+            changed = _leave_outside(run.key, port, remote)
+            if run.several and changed & _READ_BY_TUNNELS:
                 run.doubt(f"which header later tunnels of a flood find in {run.where}: a flood has no order")
-            _leave_outside(run.key, port, remote)
         return
     fields = run.key.carried() | (run.key.options() if port.kind == "geneve" else {})
     run.emit(Output(packet, port, tuple(run.steps), key, remote, fields, cut))
@@ -175,12 +177,14 @@ def _remote(key: Key, port: Port) -> IPAddress | None:
     return IPv4Address(four[0]) if four[1] == (1 << 32) - 1 else None
 
 
-def _leave_outside(key: Key, port: Port, remote: IPAddress) -> None:
+def _leave_outside(key: Key, port: Port, remote: IPAddress) -> frozenset[str]:
     """
     Let later actions see the outer header as the port has set it.
 
     Where a switch sends to the other end it sets the header back, and where that end is its own it forgets to
     (``compose_output_action__``, 3.1.0).
+
+    :return: the fields that have changed.
     """
     options = port.options
     written: dict[str, Bits] = _ends("dst", remote)
@@ -200,8 +204,10 @@ def _leave_outside(key: Key, port: Port, remote: IPAddress) -> None:
             (outer | (_ECT_0 if tos & _ECN == _ECN else tos & _ECN), known) if tos is not None else (0, 0)
         )
     written["tun_tos"] = (outer, known)
+    changed = frozenset(name for name, bits in written.items() if key.get(name) != bits)
     for name, bits in written.items():
         key.put(name, bits, KNOWN)
+    return changed
 
 
 def _ends(name: str, end: IPAddress) -> dict[str, Bits]:
