@@ -199,6 +199,9 @@ class Run:
         """
         Let the datapath do what it has been told and give the packet back; the remaining actions wait for it.
 
+        The action set goes along, and stays: where a bucket ends this way, it is executed behind the group
+        as well.
+
         :param again: the action that is being executed is the first of them.
         """
         self.spoiled = self.spoiled or (hashed and self.traced and self.patched is not None)
@@ -224,7 +227,6 @@ class Run:
                 self.take_exit(),
             )
         )
-        self.actions_of_set.clear()
         self.stop()
 
     # -- where it is -------------------------------------------------------------------------------
