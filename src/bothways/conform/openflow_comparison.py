@@ -228,7 +228,7 @@ def _apart(sent: Sent, copy: ModelCopy) -> list[str]:
         f"{name} {value & known:#x} for {sent.fields.get(name, 0):#x}"
         for name, (value, known) in ours.items()
         if (value ^ sent.fields.get(name, 0)) & known & _HELD.get(name, -1)
-        and (name in sent.fields or not name.startswith("nd_"))
+        and (name in sent.fields or not (name.startswith("nd_") or name in _OF_ICMP))
     ]
 
 

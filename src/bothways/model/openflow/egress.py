@@ -26,8 +26,6 @@ __all__ = ["may_enable", "port_of", "send", "send_to"]
 
 #: bits that a header has for the key
 _KEY_BITS: Final = {"vxlan": 24, "geneve": 24, "gre": 32}
-#: what a port may take from the header that flows have written
-_READ_BY_TUNNELS: Final = frozenset({"tun_id", "tun_src", "tun_dst", "tun_ipv6_src", "tun_ipv6_dst"})
 _DSCP, _ECN, _ECT_0 = 0xFC, 3, 2
 #: what ``ovs-ofctl show`` says of a port in a spanning tree
 _STP: Final = frozenset({"STP_LISTEN", "STP_LEARN", "STP_FORWARD", "STP_BLOCK"})
@@ -95,7 +93,7 @@ def send(run: Run, port: Port, cut: int | None = None) -> None:
         run.lose(f"{port.name} sends nothing: {why}")
         if _is(run.came_to, remote):
             changed = _leave_outside(run.key, port, remote)
-            if run.several and changed & _READ_BY_TUNNELS:
+            if run.several and changed & _read_by_tunnels(run.bridge):
                 run.doubt(f"which header later tunnels of a flood find in {run.where}: a flood has no order")
         return
     fields = run.key.carried() | (run.key.options() if port.kind == "geneve" else {})
@@ -175,6 +173,22 @@ def _remote(key: Key, port: Port) -> IPAddress | None:
     if six[1] == (1 << 128) - 1 and six[0]:
         return IPv6Address(six[0])
     return IPv4Address(four[0]) if four[1] == (1 << 32) - 1 else None
+
+
+def _read_by_tunnels(bridge: Bridge) -> frozenset[str]:
+    """What tunnels of a bridge take from the header that flows have written."""
+    asked = {key for port in bridge.ports.values() for key, value in port.options.items() if value == "flow"}
+    return frozenset(
+        name
+        for option, names in (
+            ("key", ("tun_id",)),
+            ("out_key", ("tun_id",)),
+            ("remote_ip", ("tun_dst", "tun_ipv6_dst")),
+            ("local_ip", ("tun_src", "tun_ipv6_src")),
+        )
+        if option in asked
+        for name in names
+    )
 
 
 def _leave_outside(key: Key, port: Port, remote: IPAddress) -> frozenset[str]:
