@@ -68,7 +68,7 @@ def test_the_same_seed_asks_the_same(tmp_path: Path) -> None:
         CliRunner().invoke(
             main, ["conform", "openflow", "--live", "--count", "60", "--seed", "3", "--record", str(kept)]
         )
-        asked.append([(case.args, case.setting.bridges["br0"].flows) for case in read_traces(kept)])
+        asked.append([(case.args, case.setting.bridges[case.start].flows) for case in read_traces(kept)])
 
     assert asked[0] == asked[1]
     assert len(asked[0]) == 60

@@ -8,13 +8,13 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from tracefs_place import instances, seen_tracefs
 
 from bothways.trace.probe.syscall import bpf
-from bothways.trace.probe.tracefs_mount import find_tracefs
 
 pytestmark = [pytest.mark.live, pytest.mark.needs("ping")]
 
@@ -46,19 +46,23 @@ def held(pid: int) -> dict[str, set[int]]:
     return {what: {int(number) for number in each} for what, each in found.items()}
 
 
-def left(mine: dict[str, set[int]], pid: int) -> dict[str, object]:
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with seen_tracefs(tmp_path_factory.mktemp("tracefs")) as place:
+        yield place
+
+
+def left(root: Path, mine: dict[str, set[int]], pid: int) -> dict[str, object]:
     """What is there of these, and of what carries the process's number in its name."""
-    root = find_tracefs()
-    folders = [Path("/sys/fs/bpf"), *([Path(f"{root}/instances")] if root else [])]
-    names = [each.name for folder in folders for each in folder.glob("*bothways*")]
     found: dict[str, object] = {what: mine[what] & numbers(command) for what, command in NEXT.items()}
-    return {**found, "named": [name for name in names if str(pid) in name]}
+    pinned = {each.name for each in Path("/sys/fs/bpf").glob("*bothways*") if str(pid) in each.name}
+    return {**found, "named": pinned | instances(root, pid)}
 
 
-def nothing_is_left(mine: dict[str, set[int]], pid: int) -> bool:
+def nothing_is_left(root: Path, mine: dict[str, set[int]], pid: int) -> bool:
     """Whether all is gone; the kernel takes away what nobody holds after a grace period."""
     for _ in range(50):
-        if not any(left(mine, pid).values()):
+        if not any(left(root, mine, pid).values()):
             return True
         time.sleep(0.1)
     return False
@@ -87,20 +91,20 @@ def finish(probe: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.mark.parametrize("options", [(), ("--allow-system-changes",), ("--tier", "tracefs")])
-def test_a_probe_that_ends_leaves_nothing(options: tuple[str, ...]) -> None:
+def test_a_probe_that_ends_leaves_nothing(root: Path, options: tuple[str, ...]) -> None:
     before = sysctls()
     for _ in range(2):
         probe = started(options)
         mine = held(probe.pid)
-        assert any(left(mine, probe.pid).values())
+        assert any(left(root, mine, probe.pid).values())
         finish(probe)
         assert probe.returncode == 0
-        assert nothing_is_left(mine, probe.pid)
+        assert nothing_is_left(root, mine, probe.pid)
     assert sysctls() == before
 
 
 @pytest.mark.parametrize("options", [(), ("--allow-system-changes",)])
-def test_a_probe_that_is_killed_leaves_nothing(options: tuple[str, ...]) -> None:
+def test_a_probe_that_is_killed_leaves_nothing(root: Path, options: tuple[str, ...]) -> None:
     before = sysctls()
     for _ in range(2):
         probe = started(options)
@@ -108,11 +112,11 @@ def test_a_probe_that_is_killed_leaves_nothing(options: tuple[str, ...]) -> None
         assert any(mine.values())
         probe.send_signal(signal.SIGKILL)
         finish(probe)
-        assert nothing_is_left(mine, probe.pid)
+        assert nothing_is_left(root, mine, probe.pid)
     assert sysctls() == before
 
 
-def test_a_probe_whose_reader_goes_ends() -> None:
+def test_a_probe_whose_reader_goes_ends(root: Path) -> None:
     probe = started(())
     mine = held(probe.pid)
     assert probe.stdout is not None
@@ -121,4 +125,4 @@ def test_a_probe_whose_reader_goes_ends() -> None:
     assert probe.wait(10) == 0
     assert probe.stdin is not None
     probe.stdin.close()
-    assert nothing_is_left(mine, probe.pid)
+    assert nothing_is_left(root, mine, probe.pid)

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 from router_bed import CLIENT_ADDRESS, FLOATING, Bed, bed
+from tracefs_place import instances, seen_tracefs
 
-from bothways.trace.probe.tracefs_mount import find_tracefs, leftovers
+from bothways.trace.probe.tracefs_mount import leftovers
 
 pytestmark = [pytest.mark.live, pytest.mark.needs("ip", "nft", "ping")]
 
@@ -72,11 +73,10 @@ def running(*options: str, before: Sequence[str] = ()) -> Iterator[Probe]:
             probe.kill()
 
 
-def instances(probe: Probe) -> set[str]:
-    """Instances of that probe: other tests may run probes of their own."""
-    root = find_tracefs()
-    found = Path(f"{root}/instances").glob("bothways*") if root else ()
-    return {each.name for each in found if str(probe.process.pid) in each.name}
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with seen_tracefs(tmp_path_factory.mktemp("tracefs")) as place:
+        yield place
 
 
 def mounts() -> list[str]:
@@ -133,39 +133,38 @@ def test_a_rule_that_drops_and_one_that_rejects_are_found(site: Bed) -> None:
     assert {each["netns"] for each in drops if each["device"] == site.inner} == {site.router}
 
 
-def test_nothing_is_left_at_any_end() -> None:
+def test_nothing_is_left_at_any_end(root: Path) -> None:
     for number in (None, signal.SIGINT, signal.SIGTERM):
         with running() as probe:
-            assert instances(probe)
+            assert instances(root, probe.process.pid)
             if number is not None:
                 probe.process.send_signal(number)
             probe.stop()
         assert probe.process.returncode == 0
-        assert not instances(probe)
+        assert not instances(root, probe.process.pid)
 
 
-def test_what_a_killed_probe_left_goes_with_the_next() -> None:
+def test_what_a_killed_probe_left_goes_with_the_next(root: Path) -> None:
     with running() as probe:
+        assert instances(root, probe.process.pid)
         probe.kill()
     with running() as following:
-        assert not instances(probe)
-        assert instances(following)
+        assert not instances(root, probe.process.pid)
+        assert instances(root, following.process.pid)
         following.stop()
-    assert not instances(following)
+    assert not instances(root, following.process.pid)
 
 
-def test_a_probe_that_lives_is_left_alone() -> None:
+def test_a_probe_that_lives_is_left_alone(root: Path) -> None:
     with running() as probe:
-        root = find_tracefs()
-        assert root is not None
-        mine = instances(probe)
+        mine = instances(root, probe.process.pid)
         assert mine
-        leftovers(root)
-        assert instances(probe) == mine
+        leftovers(str(root))
+        assert instances(root, probe.process.pid) == mine
         probe.stop()
 
 
-def test_tracefs_is_mounted_for_the_probe_alone(tmp_path: Path) -> None:
+def test_tracefs_is_mounted_for_the_probe_alone(tmp_path: Path, root: Path) -> None:
     script = tmp_path / "without"
     script.write_text('umount -l /sys/kernel/debug/tracing /sys/kernel/tracing 2>/dev/null; exec "$@"\n')
     before = mounts()
@@ -173,7 +172,7 @@ def test_tracefs_is_mounted_for_the_probe_alone(tmp_path: Path) -> None:
         assert probe.lines[-1]["type"] == "ready"
         probe.stop()
     assert mounts() == before
-    assert not instances(probe)
+    assert not instances(root, probe.process.pid)
 
 
 def test_a_full_buffer_is_counted() -> None:

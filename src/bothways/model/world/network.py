@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -38,7 +38,7 @@ from bothways.model.world.sharers import sharing_namespaces
 from bothways.model.world.side_walk import ask, carry
 from bothways.model.world.switch_underlay import SwitchUnderlay
 from bothways.model.world.trackers import Trackers
-from bothways.model.world.tunnel_ports import options_at, refusal, takers
+from bothways.model.world.tunnel_ports import arrival_at, refusal, takers
 from bothways.model.world.wiring import At, SwitchPort, Wiring
 
 __all__ = ["Network"]
@@ -396,6 +396,5 @@ class Network:
                 Did.DECAPSULATED,
                 f"taken out of the tunnel at {other}",
             )
-            options = options_at(there, output, end, self._oracle)
-            arrival = Arrival(there.number, copy.packet, vni, None, remote, options)
+            arrival = arrival_at(there, there.number, replace(output, packet=copy.packet), end, self._oracle)
             self._queue.append(_Move(copy, port=there, host=other, arrival=arrival))

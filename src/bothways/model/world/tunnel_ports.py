@@ -17,10 +17,10 @@ from bothways.facts.address import IPAddress
 from bothways.facts.choice import Assumption, Oracle
 from bothways.facts.snapshot import Snapshot
 from bothways.model.openflow.options import OPTIONS, received
-from bothways.model.openflow.passage import Output
+from bothways.model.openflow.passage import Arrival, Output
 from bothways.model.world.wiring import SwitchPort, Wiring
 
-__all__ = ["options_at", "refusal", "takers"]
+__all__ = ["arrival_at", "refusal", "takers"]
 
 _FLOW: Final = "flow"
 
@@ -66,11 +66,14 @@ def refusal(snapshot: Snapshot, wiring: Wiring, here: SwitchPort, remote: IPAddr
     return f"{home} has no {kind} port that takes packets{words} from this one"
 
 
-def options_at(there: SwitchPort, output: Output, here: SwitchPort, oracle: Oracle) -> Mapping[str, int]:
+def arrival_at(there: SwitchPort, number: int, output: Output, here: SwitchPort, oracle: Oracle) -> Arrival:
     """
-    Fields of the options with which a copy comes out of a Geneve tunnel; none of them if one is not known.
+    Let a copy come out of a tunnel at the port that takes it.
 
-    Where a switch does not tell which options its fields are, the two ends are taken to agree.
+    Options of Geneve come along unless one of them is not known. Where a switch does not tell which options
+    its fields are, the two ends are taken to agree.
+
+    :param number: the OpenFlow number of the port.
     """
     sender, taker = here.bridge.tunnel_options, there.bridge.tunnel_options
     found = received(output.fields, sender, taker) if there.port.kind == "geneve" else None
@@ -84,7 +87,7 @@ def options_at(there: SwitchPort, output: Output, here: SwitchPort, oracle: Orac
                 f"ovs-ofctl dump-tlv-map {silent.name}",
             )
         )
-    return found or {}
+    return Arrival(number, output.packet, output.tun_id, None, output.tun_dst, found or {})
 
 
 def _takes(
