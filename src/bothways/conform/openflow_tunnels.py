@@ -13,6 +13,7 @@ from typing import Any, Final
 from bothways.conform.openflow_case import BridgeRecord
 from bothways.conform.openflow_draw import Draw
 from bothways.conform.openflow_pipeline import DrawnFlow, DrawnGroup, DrawnPacket, Pipeline
+from bothways.conform.openflow_wide_writes import At
 
 __all__ = ["tunnel_pipeline"]
 
@@ -131,7 +132,33 @@ _OUTPUTS: Final[Mapping[Make, int]] = {
 }
 
 
-_KINDS: Final = {"write": 10, "output": 5, "resubmit": 3, "clone": 1, "group": 1, "ct": 1, "ttl": 1}
+def _further(draw: Draw, at: At) -> int:
+    return draw.number(at.table + 1, at.tables - 1)
+
+
+def _leads_on(at: At) -> bool:
+    return at.table + 1 < at.tables
+
+
+def _is_ip(at: At) -> bool:
+    return at.protocol in ("ip", "ipv6")
+
+
+def _cloned(draw: Draw, _at: At) -> str:
+    return f"clone({draw.weighted(_WRITES)(draw)},{draw.weighted(_OUTPUTS)(draw)})"
+
+
+#: how often, where it may stand, and how it is written
+_ACTIONS: Final[Sequence[tuple[int, Callable[[At], bool], Callable[[Draw, At], str]]]] = (
+    (10, lambda _: True, lambda d, _: d.weighted(_WRITES)(d)),
+    (5, lambda _: True, lambda d, _: d.weighted(_OUTPUTS)(d)),
+    (3, _leads_on, lambda d, at: f"resubmit(,{_further(d, at)})"),
+    (1, lambda _: True, _cloned),
+    (1, lambda at: at.groups > 0, lambda d, at: f"group:{d.number(1, at.groups)}"),
+    (1, lambda at: _is_ip(at) and _leads_on(at),
+     lambda d, at: f"ct({d.one(('', 'commit,'))}table={_further(d, at)})"),
+    (1, _is_ip, lambda _d, _: "dec_ttl"),
+)  # fmt: skip
 
 
 def tunnel_pipeline(name: str) -> tuple[Pipeline, list[DrawnPacket]]:
@@ -154,37 +181,21 @@ def _table(draw: Draw, table: int, tables: int, groups: int) -> Iterator[DrawnFl
         if draw.chance(0.5):
             terms.popitem()
         match = (*((protocol,) if protocol else ()), *terms.values())
-        yield DrawnFlow(table, priority, match, tuple(_actions(draw, table, tables, groups, protocol)))
+        yield DrawnFlow(table, priority, match, tuple(_actions(draw, At(table, tables, groups, protocol))))
         priority -= draw.number(1, 9)
     if draw.chance(0.8):
-        yield DrawnFlow(table, 0, (), tuple(_actions(draw, table, tables, groups, "")))
+        yield DrawnFlow(table, 0, (), tuple(_actions(draw, At(table, tables, groups))))
 
 
-def _actions(draw: Draw, table: int, tables: int, groups: int, protocol: str) -> list[str]:
-    actions = []
-    further = table + 1 < tables
-    for _ in range(draw.weighted({1: 2, 2: 3, 4: 3, 6: 2})):
-        kind = draw.weighted(_KINDS)
-        if kind == "write":
-            actions.append(draw.weighted(_WRITES)(draw))
-        elif kind == "output":
-            actions.append(draw.weighted(_OUTPUTS)(draw))
-        elif kind == "resubmit" and further:
-            actions.append(f"resubmit(,{draw.number(table + 1, tables - 1)})")
-        elif kind == "clone":
-            inside = [draw.weighted(_WRITES)(draw), draw.weighted(_OUTPUTS)(draw)]
-            actions.append(f"clone({','.join(inside)})")
-        elif kind == "group" and groups:
-            actions.append(f"group:{draw.number(1, groups)}")
-        elif kind == "ct" and further and protocol in ("ip", "ipv6"):
-            actions.append(f"ct({draw.one(('', 'commit,'))}table={draw.number(table + 1, tables - 1)})")
-        elif kind == "ttl" and protocol in ("ip", "ipv6"):
-            actions.append("dec_ttl")
-    if draw.chance(0.1):
+def _actions(draw: Draw, at: At) -> list[str]:
+    """Actions, then instructions in the order that OpenFlow wants."""
+    offered = {make: weight for weight, fits, make in _ACTIONS if fits(at)}
+    actions = [draw.weighted(offered)(draw, at) for _ in range(draw.weighted({1: 2, 2: 3, 4: 3, 6: 2}))]
+    if draw.chance(0.1):  # not into a tunnel: 3.1.0 would put a packet into a tunnel within a tunnel
         actions.append(f"write_actions({_set_option(draw)},output:{draw.one((1, 2, 3))})")
-    if further and draw.chance(0.5):
-        actions.append(f"goto_table:{draw.number(table + 1, tables - 1)}")
-    return actions or ["drop"]
+    if _leads_on(at) and draw.chance(0.5):
+        actions.append(f"goto_table:{_further(draw, at)}")
+    return actions
 
 
 def _group(draw: Draw, number: int) -> DrawnGroup:
