@@ -24,6 +24,8 @@ __all__ = ["ModelCopy", "Walked", "walks"]
 
 #: branches that are walked
 _BRANCHES: Final = 32
+#: copies of all ways, behind which no other is walked: mirrors that copy one another send thousands
+_COPIES: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +118,16 @@ def walks(
     if size is not None:
         arrival = replace(arrival, packet=replace(arrival.packet, length=size))
     waiting: list[tuple[int, ...]] = [()]
-    for _ in range(_BRANCHES):
-        if not waiting:
-            return
+    ways = copies = 0
+    while waiting and ways < _BRANCHES and copies < _COPIES:
         oracle = _Choosing(waiting.pop())
-        yield _walk(switch, start, arrival, oracle, GivenTracker(map(_state, ct_next)), learns=learns)
+        walked = _walk(switch, start, arrival, oracle, GivenTracker(map(_state, ct_next)), learns=learns)
+        ways, copies = ways + 1, copies + len(walked.copies)
+        yield walked
         for position in range(len(oracle.script), len(oracle.taken)):
             waiting += [(*oracle.taken[:position], other) for other in range(1, oracle.asked[position])]
     if waiting:
-        yield Walked(
-            (), (), (), (f"more than {_BRANCHES} ways are free, and the rest is not walked",), rest=True
-        )
+        yield Walked((), (), (), (f"more than {ways} ways are free, and the rest is not walked",), rest=True)
 
 
 def _walk(
