@@ -9,7 +9,7 @@ one bit that says whether the option is there. Source: ovs-fields(7), section Tu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from bothways.facts.dump import Dump
@@ -42,45 +42,48 @@ def received(
     sent: Mapping[str, Bits],
     sender: Dump[TunnelOption] | None,
     taker: Dump[TunnelOption] | None,
-) -> dict[str, int] | None:
+) -> dict[str, int] | str:
     """
     What the switch at the other end of a tunnel finds of the options that were sent.
 
     :param sent: fields of the copy that went out.
     :param sender: which option each field is where it went out, *taker* where it comes in; where one of the
         two is not known, they are taken for the same.
-    :return: fields of the arrival; None if not all options are known.
+    :return: fields of the arrival; if not all options are known, why.
     """
     found: dict[str, int] = {OTHERS: 0}
     if sent.get(OTHERS, (0, KNOWN))[1] != KNOWN:
-        return None
-    for name, (value, known) in _there(sent):
+        return "which options it came with is not known"
+    for name in OPTIONS:
+        there, known = sent.get(presence(name), (0, KNOWN))
+        if not there & known & 1:
+            if known & 1:
+                continue
+            return f"whether it has {name} is not known"
+        value, known = sent[name]
+        if known != KNOWN:
+            return f"what is written to {name} is not known"
         here = _name(name, sender, taker)
-        if known != KNOWN or here is None:
-            return None
-        if here:
-            found[here], found[presence(here)] = value, 1
+        if here is None:
+            continue
+        if here not in OPTIONS:
+            return here
+        found[here], found[presence(here)] = value, 1
     return found
 
 
-def _there(sent: Mapping[str, Bits]) -> Iterator[tuple[str, Bits]]:
-    for name in OPTIONS:
-        there, known = sent.get(presence(name), (0, KNOWN))
-        if not known & 1:
-            yield name, (0, 0)
-        elif there & 1:
-            yield name, sent[name]
-
-
 def _name(name: str, sender: Dump[TunnelOption] | None, taker: Dump[TunnelOption] | None) -> str | None:
-    """The field of an option at the other end, empty: it has none there; None: nobody knows."""
+    """The field of an option at the other end, None if it has none there; a sentence if nobody knows."""
     if sender is None or taker is None:
         return name
     option = next((row for row in sender.rows if row.field == name), None)
     if option is None:
-        return None
+        return f"{sender.file} does not say which option {name} is"
     wanted = option.option_class, option.type
     there = next((row for row in taker.rows if (row.option_class, row.type) == wanted), None)
+    words = f"{name}, an option of class {option.option_class:#x} and type {option.type:#x}"
     if there is None:
-        return None if option.type & _CRITICAL else ""
-    return there.field if there.length == option.length else None
+        return f"{taker.file} lacks {words}, which is critical" if option.type & _CRITICAL else None
+    if there.length != option.length:
+        return f"{taker.file} has {there.length} bytes for {words}, and {sender.file} {option.length}"
+    return there.field

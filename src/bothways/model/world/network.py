@@ -381,13 +381,14 @@ class Network:
         way = f"goes to {remote} as {end.port.kind} VNI {vni:#x}" if vni else f"goes to {remote}"
         frame.note(place, f"{end.port.kind}_xmit", Did.ENCAPSULATED, way)
         for (other, there), copy in zip(ends, frame.copies([(frame.packet, ()) for _ in ends]), strict=True):
-            if there.number is None:
-                self.doubt(f"the OpenFlow port number of {there.port.name} on {other}")
-                continue
             tunnel = ((host, end), (other, there))
             lost = self._underlay.loss(tunnel, remote, copy.packet)
             if lost is not None:
                 copy.trail.append(lost)
+                continue
+            sent = replace(output, packet=copy.packet)
+            arrival = arrival_at((end, there), sent, self._oracle, self.doubt)
+            if arrival is None:
                 continue
             self.crossings.tunnelled(tunnel, remote, vni, copy.packet, self._journey(copy), self.now_ns)
             copy.note(
@@ -396,5 +397,4 @@ class Network:
                 Did.DECAPSULATED,
                 f"taken out of the tunnel at {other}",
             )
-            arrival = arrival_at(there, there.number, replace(output, packet=copy.packet), end, self._oracle)
             self._queue.append(_Move(copy, port=there, host=other, arrival=arrival))

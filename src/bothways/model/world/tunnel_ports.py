@@ -9,14 +9,15 @@ hosts do to the packets in between is in ``switch_underlay``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_address
 from typing import Final
 
 from bothways.facts.address import IPAddress
 from bothways.facts.choice import Assumption, Oracle
+from bothways.facts.openflow import Bridge
 from bothways.facts.snapshot import Snapshot
-from bothways.model.openflow.options import OPTIONS, received
+from bothways.model.openflow.options import OPTIONS, OTHERS, received
 from bothways.model.openflow.passage import Arrival, Output
 from bothways.model.world.wiring import SwitchPort, Wiring
 
@@ -66,28 +67,39 @@ def refusal(snapshot: Snapshot, wiring: Wiring, here: SwitchPort, remote: IPAddr
     return f"{home} has no {kind} port that takes packets{words} from this one"
 
 
-def arrival_at(there: SwitchPort, number: int, output: Output, here: SwitchPort, oracle: Oracle) -> Arrival:
+def arrival_at(
+    ends: tuple[SwitchPort, SwitchPort], output: Output, oracle: Oracle, doubt: Callable[[str], None]
+) -> Arrival | None:
     """
     Let a copy come out of a tunnel at the port that takes it.
 
-    Options of Geneve come along unless one of them is not known. Where a switch does not tell which options
-    its fields are, the two ends are taken to agree.
+    Options of Geneve come along unless one of them is not known, which *doubt* is told where flows ask for
+    one. Where a switch does not tell which options its fields are, the two ends are taken to agree.
 
-    :param number: the OpenFlow number of the port.
+    :param ends: the port that sends, and the one that takes it.
+    :return: None if no dump tells the number of that one.
     """
+    here, there = ends
+    if there.number is None:
+        doubt(f"the OpenFlow port number of {there.port.name} on {there.bridge.host}")
+        return None
     sender, taker = here.bridge.tunnel_options, there.bridge.tunnel_options
-    found = received(output.fields, sender, taker) if there.port.kind == "geneve" else None
-    named = [name for name in found or () if name in OPTIONS]
+    found = received(output.fields, sender, taker) if there.port.kind == "geneve" else {}
+    if isinstance(found, str):
+        if _asks_for_options(there.bridge):
+            doubt(f"with which options a packet comes to {there.bridge.host} {there.bridge.name}: {found}")
+        found = {}
+    named = [name for name in found if name in OPTIONS]
     if named and (sender is None or taker is None):
+        both = " and ".join(sorted({f"{end.bridge.host} {end.bridge.name}" for end in ends}))
+        text = f"{', '.join(named)}: the same option of Geneve on {both}"
         silent = here.bridge if sender is None else there.bridge
-        oracle.assume(
-            Assumption(
-                f"{', '.join(named)} of {here.bridge.host} {here.bridge.name} and "
-                f"{there.bridge.host} {there.bridge.name}: the same option of Geneve",
-                f"ovs-ofctl dump-tlv-map {silent.name}",
-            )
-        )
-    return Arrival(number, output.packet, output.tun_id, None, output.tun_dst, found or {})
+        oracle.assume(Assumption(text, f"ovs-ofctl dump-tlv-map {silent.name}"))
+    return Arrival(there.number, output.packet, output.tun_id, None, output.tun_dst, found)
+
+
+def _asks_for_options(bridge: Bridge) -> bool:
+    return bridge.flows is None or any(OTHERS in flow.span.text.lower() for flow in bridge.flows.rows)
 
 
 def _takes(
