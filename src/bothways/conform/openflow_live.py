@@ -48,7 +48,7 @@ class Asking:
     def load(self, pipeline: Pipeline) -> Setting | None:
         """Load a pipeline, and give it as the switch dumps it; None if the switch refuses it."""
         shape = tuple(
-            (bridge.name, bridge.ports, bridge.flows, bridge.mirrors, bridge.address)
+            (bridge.name, bridge.ports, bridge.flows, bridge.mirrors, bridge.tlv_map, bridge.address)
             for bridge in pipeline.bridges
         )
         if shape != self._bridges:

@@ -141,10 +141,15 @@ class PrivateSwitch:
         route = str(ip_interface(record.address).network)
         with suppress(RefusedError):
             self.control.ask("ovs/route/del", route)
-        self.control.ask("netdev-dummy/ip4addr", record.name, record.address)
-        self.control.ask("ovs/route/add", route, record.name)
-        for number, neighbour in enumerate(record.neighbours, 1):
-            self.control.ask("tnl/arp/set", record.name, neighbour, f"02:00:00:00:01:{number:02x}")
+        try:
+            self.control.ask("netdev-dummy/ip4addr", record.name, record.address)
+            self.control.ask("ovs/route/add", route, record.name)
+            for number, neighbour in enumerate(record.neighbours, 1):
+                self.control.ask("tnl/arp/set", record.name, neighbour, f"02:00:00:00:01:{number:02x}")
+        except RefusedError as error:
+            raise CannotAskError(
+                f"ovs-appctl: {error}", "the switch carries no tunnels of its own"
+            ) from error
 
     def _modified(self, bridge: str, port: str, setting: str) -> None:
         target = f"unix:{self._folder}/{bridge}.mgmt"

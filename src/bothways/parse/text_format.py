@@ -189,7 +189,7 @@ _TLV_MAP: Final = TextFormat(
     "tlv-map",
     re.compile(
         r"\s*(?:NXT_TLV_TABLE_REPLY|max option space=|allocated option space=|mapping table:"
-        r"|class\s+type\s+length|-+ |0x[0-9a-f]+\s+0x[0-9a-f]+\s+\d+\s+tun_metadata)"
+        r"|class\s+type\s+length|-{3,}\s+-|0x[0-9a-f]+\s+0x[0-9a-f]+\s+\d+\s+tun_metadata)"
     ),
     re.compile(r"\s*(?:NXT_TLV_TABLE_REPLY|class\s+type\s+length\s+match field)"),
 )

@@ -102,6 +102,8 @@ class BridgeRow:
     ports: int
     flows: DumpRow | None
     macs: int | None
+    groups: int | None
+    tunnel_options: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +226,9 @@ def _bridges(host: Host) -> Iterator[BridgeRow]:
     for bridge in bridges:
         flows = None if bridge.flows is None else _dump("ovs-ofctl dump-flows", bridge.flows)
         macs = None if bridge.fdb is None else len(bridge.fdb)
-        yield BridgeRow(bridge.name, bridge.datapath, len(bridge.ports), flows, macs)
+        groups = None if bridge.groups is None else len(bridge.groups)
+        options = None if bridge.tunnel_options is None else len(bridge.tunnel_options)
+        yield BridgeRow(bridge.name, bridge.datapath, len(bridge.ports), flows, macs, groups, options)
 
 
 def _capture(capture: Capture) -> CaptureRow:

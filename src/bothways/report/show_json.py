@@ -87,6 +87,8 @@ def _bridge(row: BridgeRow) -> JsonObject:
         "ports": row.ports,
         "flows": None if row.flows is None else _dump(row.flows),
         "macs": row.macs,
+        "groups": row.groups,
+        "tunnel_options": row.tunnel_options,
     }
 
 

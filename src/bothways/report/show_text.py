@@ -89,6 +89,8 @@ def _bridges(sheet: Sheet, host: HostRow) -> None:
         kind = f" ({bridge.datapath})" if bridge.datapath else ""
         ports = counted(bridge.ports, "port") if bridge.ports else "ports not collected"
         words = f"{ports}, {flows}, {macs}"
+        words += f", {counted(bridge.groups, 'group')}" if bridge.groups else ""
+        words += f", {counted(bridge.tunnel_options, 'tunnel option')}" if bridge.tunnel_options else ""
         sheet.item(((f"bridge {bridge.name}{kind}: ", "cyan"),), words, hang=2)
 
 

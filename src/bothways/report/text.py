@@ -303,5 +303,5 @@ _SECTIONS: Final[dict[Status, tuple[_Section, ...]]] = {
         _verdict, _authors, _unknown, _next, _symptoms, _chain, _culprits, _remedies, _outcomes, _also,
         _lurking, _clocks, _ruled_out, _assumptions, _others, _account,
     ),
-    Status.HEALTHY: (_verdict, _authors, _outcomes, _also, _latent, _others, _account),
+    Status.HEALTHY: (_verdict, _authors, _outcomes, _also, _latent, _assumptions, _others, _account),
 }  # fmt: skip

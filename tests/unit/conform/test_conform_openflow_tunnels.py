@@ -18,12 +18,9 @@ import pytest
 from bothways.conform.openflow_datapath import NotFollowedError, follow
 from bothways.conform.openflow_recording import read_traces
 from bothways.conform.openflow_replay import replay_traces
-from bothways.conform.openflow_tunnels import tunnel_pipeline
-from bothways.facts.span import Span
 from bothways.model.openflow import egress
 from bothways.model.openflow.field import FIELDS, KNOWN, Field
 from bothways.model.openflow.key import Key
-from bothways.parse.openflow import read_flow
 
 RECORDED = Path(__file__).parent / "data" / "openflow-tunnels.jsonl.gz"
 with gzip.open(RECORDED, "rt", encoding="utf-8") as lines:
@@ -99,19 +96,3 @@ def test_a_later_fragment_without_a_type_is_noticed(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(cast("dict[str, Field]", FIELDS), "icmp_type", unlike)
 
     assert "later-fragments-have-a-type" in wrong()
-
-
-def test_a_name_draws_the_same_pipeline_again() -> None:
-    assert tunnel_pipeline("7/3/tunnels") == tunnel_pipeline("7/3/tunnels")
-    assert tunnel_pipeline("7/3/tunnels") != tunnel_pipeline("7/4/tunnels")
-
-
-def test_what_is_drawn_is_read_whole() -> None:
-    for number in range(12):
-        pipeline, packets = tunnel_pipeline(f"9/{number}/tunnels")
-        assert packets
-        for flow in pipeline.flows:
-            read, problems = read_flow(Span("drawn", 1, text=str(flow)))
-            assert read is not None
-            assert problems == []
-            assert all(action.modelled for action in read.actions)

@@ -9,19 +9,24 @@ from __future__ import annotations
 import gzip
 import json
 from collections import Counter
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
 import pytest
 
 from bothways.conform.openflow_generation import fresh_pipelines
+from bothways.conform.openflow_pipeline import DrawnPacket, Pipeline
 from bothways.conform.openflow_recording import read_traces
 from bothways.conform.openflow_replay import replay_traces
+from bothways.conform.openflow_tunnels import tunnel_pipeline
 from bothways.conform.openflow_wide import wide_pipeline
 from bothways.facts.span import Span
 from bothways.model.openflow.key import Key
 from bothways.parse.openflow import read_flow
 
+Draws = Callable[[str], tuple[Pipeline, list[DrawnPacket]]]
+DRAWN: tuple[tuple[Draws, str], ...] = ((wide_pipeline, "wide"), (tunnel_pipeline, "tunnels"))
 RECORDED = Path(__file__).parent / "data" / "openflow-wide.jsonl.gz"
 with gzip.open(RECORDED, "rt", encoding="utf-8") as lines:
     KINDS = Counter(json.loads(line)["class"] for line in lines)
@@ -38,9 +43,10 @@ def test_the_recording_holds_what_decides(monkeypatch: pytest.MonkeyPatch) -> No
     assert replay_traces(read_traces(RECORDED)).disagreements >= 2
 
 
-def test_a_name_draws_the_same_pipeline_again() -> None:
-    assert wide_pipeline("7/3/wide") == wide_pipeline("7/3/wide")
-    assert wide_pipeline("7/3/wide") != wide_pipeline("7/4/wide")
+@pytest.mark.parametrize(("draw", "kind"), DRAWN)
+def test_a_name_draws_the_same_pipeline_again(draw: Draws, kind: str) -> None:
+    assert draw(f"7/3/{kind}") == draw(f"7/3/{kind}")
+    assert draw(f"7/3/{kind}") != draw(f"7/4/{kind}")
 
 
 def test_three_kinds_of_pipelines_take_turns() -> None:
@@ -48,9 +54,10 @@ def test_three_kinds_of_pipelines_take_turns() -> None:
     assert names == ["7/0", "7/0/wide", "7/0/tunnels", "7/1"]
 
 
-def test_what_is_drawn_is_read_whole() -> None:
+@pytest.mark.parametrize(("draw", "kind"), DRAWN)
+def test_what_is_drawn_is_read_whole(draw: Draws, kind: str) -> None:
     for number in range(12):
-        pipeline, packets = wide_pipeline(f"9/{number}/wide")
+        pipeline, packets = draw(f"9/{number}/{kind}")
         assert packets
         for flow in pipeline.flows:
             read, problems = read_flow(Span("drawn", 1, text=str(flow)))

@@ -115,20 +115,25 @@ def flood(run: Run, action: Action) -> None:
         number = LOCAL if port.number is None and name == run.bridge.name else port.number
         if number != run.key.in_port and (action.name == "all" or "NO_FLOOD" not in port.config):
             ports.append(port)
-    _note_flood(run, ports)
+    outer = _note_flood(run, ports)
     vlans = tags_of(run)
     if run.order is not None and vlans is not None:
         ports = run.order(run, [(port, vlans) for port in ports])
     for port in ports:
         send(run, port)
-    run.several = False
+    run.several = outer
 
 
-def _note_flood(run: Run, ports: list[Port]) -> None:
-    """Remember that a flood goes into several tunnels, or on behind a patch port and in other directions."""
-    run.several = sum(port.kind in TUNNELS for port in ports) > 1
+def _note_flood(run: Run, ports: list[Port]) -> bool:
+    """
+    Remember that a flood goes into several tunnels, or on behind a patch port and in other directions.
+
+    :return: what was known of the flood that it is a part of, to be put back at its end.
+    """
+    outer, run.several = run.several, sum(port.kind in TUNNELS for port in ports) > 1
     if run.peers is not None and len(ports) > 1 and any(port.kind == "patch" for port in ports):
         run.unordered = True
+    return outer
 
 
 def controller(run: Run, action: Action) -> None:
@@ -182,10 +187,10 @@ def normal(run: Run, _action: Action) -> None:
             run.lose(switched.reason)
         return
     run.note(Did.MATCHED, switched.reason, (*run.frame.evidence, *switched.evidence), "NORMAL")
-    _note_flood(run, [target.members[0] for target in switched.targets])
+    outer = _note_flood(run, [target.members[0] for target in switched.targets])
     for target in in_order(run, switched.targets):
         send_tagged(run, target)
-    run.several = False
+    run.several = outer
 
 
 def in_order(run: Run, targets: Sequence[Target]) -> Sequence[Target]:
